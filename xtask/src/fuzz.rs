@@ -9,11 +9,11 @@ use crate::shell;
 
 /// Every target and the crate that has it as its test `fuzz_<target>`, with `_` for `-`.
 const TARGETS: &[(&str, &str)] = &[
-    ("definition-toml", "bij-core"),
-    ("definition-json", "bij-core"),
-    ("extras", "bij-core"),
-    ("settings", "bij-core"),
-    ("env-file", "bij-core"),
+    ("definition-toml", "bij-definition"),
+    ("definition-json", "bij-definition"),
+    ("extras", "bij-definition"),
+    ("settings", "bij-definition"),
+    ("env-file", "bij-definition"),
     ("nvpmodel", "bij-jetson"),
     ("board", "bij-jetson"),
     ("message-body", "bij-api"),

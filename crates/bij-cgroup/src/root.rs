@@ -39,7 +39,10 @@ pub struct CgroupRoot {
 }
 
 impl CgroupRoot {
-    /// Opens a directory, usually `/sys/fs/cgroup`, and detects the version.
+    /// The directory where systems mount cgroups.
+    pub const MOUNT_POINT: &str = "/sys/fs/cgroup";
+
+    /// Opens a directory, usually [`MOUNT_POINT`](Self::MOUNT_POINT), and detects the version.
     ///
     /// # Errors
     /// [`RootError`] if neither version is mounted there.

@@ -4,9 +4,10 @@ use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use bij_core::definition::{Problem, SpecOverlay};
+use bij_core::port::Problem;
 use bij_core::queue::{Dependencies, Dependency, RunRef};
 use bij_core::{ExperimentId, InvalidExperimentId};
+use bij_definition::SpecOverlay;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use thiserror::Error;

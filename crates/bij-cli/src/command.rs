@@ -24,7 +24,6 @@ mod why;
 
 use std::process::ExitCode;
 
-use bij_core::definition;
 use clap::{Parser, Subcommand};
 
 use crate::args::{Global, MaybeIdsArgs};
@@ -220,7 +219,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::Board(args) => board::board(context, &args).await?,
         Command::Power(args) => power::power(context, &args).await?,
         Command::Simulate(args) => simulate::simulate(context, &args)?,
-        Command::Schema => Terminal::print(definition::schema())?,
+        Command::Schema => Terminal::print(&bij_definition::schema())?,
         Command::Completions { shell } => complete::print_script(shell)?,
         Command::Shim => return Ok(bij_local::shim::main()),
     }

@@ -9,7 +9,7 @@ use bij_api::message::{QueueQuery, State};
 use bij_core::port::{DefinitionSource as _, RunQueue as _};
 use bij_core::queue::{Queue, QueuedRun};
 use bij_core::{ExperimentId, Layout, RunId};
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_store::Reader;
 use clap::CommandFactory as _;
 use clap_complete::CompleteEnv;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bij_core::port::{DefinitionSource as _, FindError, Found, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId, Layout};
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::sync::OnceCell;
 

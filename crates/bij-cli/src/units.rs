@@ -2,9 +2,12 @@
 
 mod coordinator;
 
+use std::path::Path;
+
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Order, Outcome, UnitStatus};
-use bij_definitions::{OrderFiles, write_order};
+use bij_definition::{OrderFiles, write_order};
 use bij_local::LocalUnits;
 use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
 use nix::unistd::{Uid, User, geteuid, getuid};
@@ -37,7 +40,9 @@ pub(crate) async fn connect(scope: Scope, layout: &Layout) -> Result<ScopeUnits,
             }
         }
         Scope::User => ScopeUnits::Systemd(SystemdUnits::connect(RuntimeScope::User).await?),
-        Scope::Local => ScopeUnits::Local(LocalUnits::new(layout.clone())),
+        Scope::Local => {
+            ScopeUnits::Local(LocalUnits::new(layout.clone(), Path::new(CgroupRoot::MOUNT_POINT)))
+        }
     })
 }
 

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use bij_coordinator::policy::{Observation, State, decide};
 use bij_coordinator::{AdapterSet, Adapters, Coordinator, Now, Ports, Submit, SubmitRequest};
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Change, RunQueue as _, Sample};
-use bij_core::{BootId, Bytes, ExperimentId, RunEnd, TimeSpan, Timestamp};
+use bij_core::spec::ExperimentSpec;
+use bij_core::{BootId, Bytes, ExperimentId, RunEnd, Timestamp, Uptime};
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
@@ -104,7 +105,7 @@ const fn boot() -> BootId {
 }
 
 fn now() -> Now {
-    Now { at: Timestamp::from(std::time::UNIX_EPOCH), uptime: TimeSpan::from_secs(600) }
+    Now { at: Timestamp::from(std::time::UNIX_EPOCH), uptime: Uptime::from_secs(600) }
 }
 
 fn slot_is_free_to_start(criterion: &mut Criterion) {

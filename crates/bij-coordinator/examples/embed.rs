@@ -6,9 +6,10 @@ use std::io::{Write as _, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bij_coordinator::{Adapters, Coordinator, Now, QueueEntry, Submit, SubmitRequest};
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec};
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Change, RunQueue, Sample, Started, UnitError, UnitManager};
-use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, TimeSpan, UnitStatus};
+use bij_core::spec::ExperimentSpec;
+use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, UnitStatus, Uptime};
 
 #[derive(Default)]
 struct Jobs(Mutex<BTreeSet<ExperimentId>>);
@@ -37,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let specs = ids.clone().map(|id| (id.clone(), ExperimentSpec::new(id, Vec::new())));
     let (definitions, board) = (specs.collect::<BTreeMap<_, _>>(), Sample::new(memory, memory));
     let adapters = Adapters::new(Arc::clone(&units), store.clone(), definitions, board, ());
-    let now = Now { at: std::time::UNIX_EPOCH.into(), uptime: TimeSpan::from_secs(60) };
+    let now = Now { at: std::time::UNIX_EPOCH.into(), uptime: Uptime::from_secs(60) };
     let (boot, settings) = (BootId::from_bytes([1; 16]), CoordinatorSettings::default());
     let mut coordinator = Coordinator::open(adapters, boot, settings, now)?;
     coordinator.submit(SubmitRequest::new("me", ids.map(Submit::new)), now)?;

@@ -38,10 +38,10 @@ mod under_way;
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, Bytes, ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{BootId, Bytes, ExperimentId, InvocationId, Timestamp, Uptime};
 
 pub use finish::Finished;
 pub use heat::RunningExperiments;
@@ -68,10 +68,10 @@ pub struct Coordinator<P: Ports> {
     /// Units that were admitted although that could not be recorded.
     admitted_unrecorded: BTreeMap<ExperimentId, UnrecordedAdmission>,
     /// Invocations whose start was refused or whose skip was handled, and the uptime until which each is kept.
-    refused: BTreeMap<InvocationId, TimeSpan>,
-    health_due: TimeSpan,
+    refused: BTreeMap<InvocationId, Uptime>,
+    health_due: Uptime,
     /// Uptime of the next search for unclosed attempts.
-    unclosed_due: Option<TimeSpan>,
+    unclosed_due: Option<Uptime>,
     /// Events that are not in the store yet, oldest first.
     unrecorded: Vec<(Change, Timestamp)>,
     /// Settings from the definitions of experiments that are or were up.
@@ -89,7 +89,7 @@ pub struct Coordinator<P: Ports> {
 struct UnrecordedAdmission {
     unit: UntrackedUnit,
     /// Uptime until which the unit counts as starting.
-    until: TimeSpan,
+    until: Uptime,
 }
 
 /// Bound on the decisions of one tick. A decision is followed by another until no action is left; the next
@@ -192,7 +192,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Returns the uptime at which the next tick is due without any event; `None` if none is.
-    pub fn next_tick_due(&self) -> Option<TimeSpan> {
+    pub fn next_tick_due(&self) -> Option<Uptime> {
         if self.outdated.is_decision_due() && self.troubles.next_try().is_none() {
             return Some(self.seen.now.uptime);
         }

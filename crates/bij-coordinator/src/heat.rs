@@ -8,14 +8,14 @@
 //! ```
 //! use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living};
 //! use bij_core::port::ZoneReading;
-//! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+//! use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 //!
 //! let (second, five) = (TimeSpan::from_secs(1), TimeSpan::from_secs(5));
 //! let mut ladder = Ladder::new(HeatSettings::new(Celsius::new(75), Celsius::new(85), five)?);
 //! let living = [Living {
 //!     experiment: ExperimentId::new("amnesiac_001")?,
 //!     priority: 0,
-//!     since: TimeSpan::default(),
+//!     since: Uptime::BOOT,
 //!     cpu: Percent::new(800),
 //!     cpu_time: None,
 //!     can_cap: true,
@@ -26,7 +26,7 @@
 //! let mut moves = Vec::new();
 //! for (uptime, degrees) in [(0, 60), (5, 73), (10, 79)] {
 //!     let hottest = ZoneReading { name: "tj".to_owned(), celsius: Ok(Celsius::new(degrees)) };
-//!     let uptime = TimeSpan::from_secs(uptime);
+//!     let uptime = Uptime::from_secs(uptime);
 //!     let (zones, processors) = (Ok(vec![hottest]), Percent::new(1200));
 //!     let gpu = None;
 //!     moves.extend(ladder.observe(&HeatObservation { uptime, zones: &zones, living: &living, processors, gpu }));

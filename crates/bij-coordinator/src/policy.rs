@@ -9,7 +9,7 @@
 //! Waiting runs are considered in starting order: by priority, then by position in the queue. A run
 //! whose gates are all open is started, and the capacity that it claims is no longer free for the runs
 //! behind it. Smaller runs may pass a run that lacks only capacity, but only
-//! [a limited number of times](bij_core::definition::CoordinatorSettings::max_bypass).
+//! [a limited number of times](bij_core::CoordinatorSettings::max_bypass).
 //!
 //! # Invariants
 //! - The runs that a decision starts exceed neither the slots nor the memory budget, and share no GPU

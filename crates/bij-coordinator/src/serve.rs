@@ -63,10 +63,9 @@ pub async fn serve<P: Ports>(
             }
             has_changed
         });
-        let due = coordinator.next_tick_due().map_or(MAX_SLEEP.as_micros(), |due| {
-            due.as_micros().saturating_sub(now.uptime.as_micros()).min(MAX_SLEEP.as_micros())
-        });
-        match next(&mut coordinator, &mut inbox, &mut messages, clock, due).await {
+        let due = coordinator.next_tick_due();
+        let wait = due.map_or(MAX_SLEEP, |due| (due - now.uptime).min(MAX_SLEEP));
+        match next(&mut coordinator, &mut inbox, &mut messages, clock, wait).await {
             Wake::Requests(0) => return coordinator,
             Wake::Requests(_) => answer(&mut coordinator, messages.drain(..), clock.now()),
             Wake::Finished(finished) => coordinator.finish(finished, clock.now()),
@@ -82,11 +81,11 @@ async fn next<P: Ports>(
     inbox: &mut Inbox<P>,
     messages: &mut Vec<Message<P>>,
     clock: &impl Clock,
-    due: u64,
+    wait: TimeSpan,
 ) -> Wake {
     let asked = pin!(inbox.receiver.recv_many(messages, REQUESTS_PER_TICK));
     let finished = pin!(coordinator.next_finished());
-    let time = pin!(clock.sleep(TimeSpan::from_micros(due)));
+    let time = pin!(clock.sleep(wait));
     match select(finished, select(asked, time)).await {
         Either::Left((finished, _)) => Wake::Finished(finished),
         Either::Right((Either::Left((count, _)), _)) => Wake::Requests(count),

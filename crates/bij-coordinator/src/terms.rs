@@ -1,9 +1,9 @@
 //! Terms that a definition asks for.
 
 use bij_core::Bytes;
-use bij_core::definition::{After, ExperimentSpec};
 use bij_core::port::Sample;
 use bij_core::queue::{Claim, Condition, Dependencies, Dependency, RunRef, Terms};
+use bij_core::spec::{After, ExperimentSpec};
 
 /// Returns the terms of a run by its definition, on the machine that was sampled.
 pub(crate) fn of_definition(spec: &ExperimentSpec, machine: &Sample) -> Terms {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptBoard, AttemptNumber, BootId, Cause, Evidence, InvocationId, Progress, RunEnd, RunId,
-    TimeSpan, Timestamp,
+    TimeSpan, Timestamp, Uptime,
 };
 
 /// The key of an attempt in every record: the boot, and systemd's invocation id of the unit.
@@ -31,7 +31,7 @@ pub struct Attempt {
     pub started: Timestamp,
     /// The uptime of its boot when it was opened, if known (`CLOCK_BOOTTIME`, which is never set).
     #[serde(default)]
-    pub started_uptime: Option<TimeSpan>,
+    pub started_uptime: Option<Uptime>,
     /// When it became ready, if known.
     pub ready: Option<Timestamp>,
     /// How it ended; `None` while it is open.
@@ -41,11 +41,8 @@ pub struct Attempt {
     pub board: Option<AttemptBoard>,
 }
 
-/// The most that two clocks differ because they are read one after the other, in microseconds.
-const MAX_CLOCK_DIFFERENCE: u64 = 1_000_000;
-/// The longest time that an attempt takes to start and to stop, beside the run time of its process, in
-/// microseconds.
-const START_AND_STOP: u64 = 900 * 1_000_000;
+/// The longest time that an attempt takes to start and to stop, beside the run time of its process.
+const START_AND_STOP: TimeSpan = TimeSpan::from_secs(900);
 
 impl Attempt {
     /// Returns whether a reboot, the end of the user's service manager or heat ended the attempt. The next
@@ -58,23 +55,22 @@ impl Attempt {
 
     /// Returns whether the time of day was not set during the attempt: by the time of day as much time passed
     /// as by a clock that is never set. Only then do timestamps place records within the attempt.
-    pub fn is_in_order(&self, boot: BootId, now: Timestamp, uptime: TimeSpan) -> bool {
+    pub fn is_in_order(&self, boot: BootId, now: Timestamp, uptime: Uptime) -> bool {
         let (passed, measured) = match &self.end {
             Some(end) => (end.at.since(self.started), end.evidence.ran_for),
             None => (now.since(self.started), self.age(boot, uptime)),
         };
         passed.zip(measured).is_some_and(|(passed, measured)| {
-            let (passed, measured) = (passed.as_micros(), measured.as_micros());
-            measured.saturating_sub(passed) <= MAX_CLOCK_DIFFERENCE
+            measured.saturating_sub(passed) <= Timestamp::CLOCK_TOLERANCE
                 && passed.saturating_sub(measured) <= START_AND_STOP
         })
     }
 
     /// Returns how long ago the attempt was opened, by the clock of its boot; `None` in another boot, or if its
     /// uptime was not recorded.
-    pub fn age(&self, boot: BootId, uptime: TimeSpan) -> Option<TimeSpan> {
+    pub fn age(&self, boot: BootId, uptime: Uptime) -> Option<TimeSpan> {
         let started = self.started_uptime.filter(|_| self.key.boot == boot)?;
-        uptime.checked_sub(started)
+        uptime.since(started)
     }
 
     /// Returns how long ago the attempt was opened: by the clock of its boot if possible, otherwise by the time
@@ -82,7 +78,7 @@ impl Attempt {
     pub fn started_ago(
         &self,
         boot: BootId,
-        uptime: Option<TimeSpan>,
+        uptime: Option<Uptime>,
         now: Timestamp,
     ) -> Option<TimeSpan> {
         uptime.and_then(|uptime| self.age(boot, uptime)).or_else(|| now.since(self.started))
@@ -154,7 +150,7 @@ mod tests {
             number: AttemptNumber(1),
             key: AttemptKey { boot: BOOT, invocation: InvocationId::from_bytes([2; 16]) },
             started: at(STARTED),
-            started_uptime: Some(TimeSpan::from_secs(100)),
+            started_uptime: Some(Uptime::from_secs(100)),
             ready: None,
             end,
             board: None,
@@ -164,7 +160,7 @@ mod tests {
     #[test]
     fn an_attempt_is_in_order_if_both_clocks_agree() {
         let is_in_order =
-            |end, now| attempt(end).is_in_order(BOOT, at(now), TimeSpan::from_secs(160));
+            |end, now| attempt(end).is_in_order(BOOT, at(now), Uptime::from_secs(160));
         assert!(is_in_order(Some((STARTED + 10, 7)), 0), "it was started and stopped as well");
         assert!(!is_in_order(Some((5, 7)), 0), "set back");
         assert!(!is_in_order(Some((STARTED + 10, 3000)), 0), "set back by less");
@@ -173,15 +169,15 @@ mod tests {
         assert!(!is_in_order(None, 60));
         let other = BootId::from_bytes([9; 16]);
         let now = at(STARTED + 60);
-        assert!(!attempt(None).is_in_order(other, now, TimeSpan::from_secs(160)), "not known");
+        assert!(!attempt(None).is_in_order(other, now, Uptime::from_secs(160)), "not known");
     }
 
     #[test]
     fn the_age_of_an_attempt_is_measured_by_the_clock_of_its_boot() {
         let open = attempt(None);
-        assert_eq!(open.age(BOOT, TimeSpan::from_secs(160)), Some(TimeSpan::from_secs(60)));
-        assert_eq!(open.age(BootId::from_bytes([9; 16]), TimeSpan::from_secs(160)), None);
-        assert_eq!(open.age(BOOT, TimeSpan::from_secs(1)), None);
+        assert_eq!(open.age(BOOT, Uptime::from_secs(160)), Some(TimeSpan::from_secs(60)));
+        assert_eq!(open.age(BootId::from_bytes([9; 16]), Uptime::from_secs(160)), None);
+        assert_eq!(open.age(BOOT, Uptime::from_secs(1)), None);
         let end = attempt(Some((5, 7))).end.unwrap();
         assert_eq!(end.ran_for(at(STARTED)), Some(TimeSpan::from_secs(7)));
     }

@@ -13,13 +13,13 @@ pub const MAX_INTERPRETERS: usize = 5;
 
 /// The format of an executable file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExecutableFormat {
     /// A script, whose first line names the program that is executed instead.
     Script(Interpreter),
     /// An ELF program (elf(5)).
     Elf {
         /// The machine that it was built for (`e_machine`).
-        machine: Machine,
+        machine: MachineType,
         /// The program that loads it and its libraries (`PT_INTERP`); `None` if it needs no loader, or if
         /// the name lies beyond the bytes that were read.
         loader: Option<String>,
@@ -39,16 +39,16 @@ pub struct Interpreter {
 
 /// A machine type that programs are built for (`e_machine`, elf(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine(pub u16);
+pub struct MachineType(pub u16);
 
-impl Format {
+impl ExecutableFormat {
     /// Reads the format from the first bytes of a file; a few kilobytes are enough.
     pub fn read(head: &[u8]) -> Self {
         if head.starts_with(b"#!") {
             return Interpreter::read(head).map_or(Self::Other, Self::Script);
         }
         Elf::read(head).map_or(Self::Other, |elf| Self::Elf {
-            machine: Machine(elf.machine),
+            machine: MachineType(elf.machine),
             loader: elf.loader(),
         })
     }
@@ -111,7 +111,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-impl Machine {
+impl MachineType {
     const I386: Self = Self(3);
     const ARM: Self = Self(40);
     const X86_64: Self = Self(62);
@@ -133,7 +133,7 @@ impl Machine {
     }
 }
 
-impl std::fmt::Display for Machine {
+impl std::fmt::Display for MachineType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
             Self::I386 => f.write_str("x86"),

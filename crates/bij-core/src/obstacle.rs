@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::executable::Machine;
+use crate::executable::MachineType;
 use crate::printable;
 
 /// The reason why an experiment cannot be started although its definition is valid.
@@ -62,7 +62,7 @@ pub enum ProgramTrouble {
     /// It is a program for another machine.
     OtherMachine {
         /// The machine that it was built for.
-        machine: Machine,
+        machine: MachineType,
         /// The architecture of this machine.
         here: &'static str,
     },
@@ -283,7 +283,7 @@ mod tests {
         );
         let here = "x86_64";
         assert_eq!(
-            program(&["/opt/sh"], ProgramTrouble::OtherMachine { machine: Machine(183), here }),
+            program(&["/opt/sh"], ProgramTrouble::OtherMachine { machine: MachineType(183), here }),
             "/opt/run: its interpreter /opt/sh is a program for aarch64, and this machine is x86_64: install \
              the one for x86_64"
         );

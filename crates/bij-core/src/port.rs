@@ -1,6 +1,7 @@
 //! The traits that adapters implement, in terms of this crate only.
 
 mod board;
+mod definition_error;
 mod definition_source;
 mod gpu_clock;
 mod handover;
@@ -9,6 +10,7 @@ mod run_queue;
 mod unit_manager;
 
 pub use board::{Board, Sample, Unread, ZoneReading};
+pub use definition_error::{DefinitionError, Problem, SourceLocation, Warning};
 pub use definition_source::{DefinitionSource, FindError, Found};
 pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};

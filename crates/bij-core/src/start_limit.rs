@@ -1,7 +1,7 @@
 //! The start limit of a unit.
 
-use crate::definition::Restart;
-use crate::{Attempt, BootId, Limit, TimeSpan, Timestamp};
+use crate::spec::RestartSpec;
+use crate::{Attempt, BootId, Limit, TimeSpan, Timestamp, Uptime};
 
 /// A limit of `StartLimitBurst=` starts within `StartLimitIntervalSec=` (systemd.unit(5)).
 ///
@@ -42,7 +42,7 @@ impl StartLimit {
         delay: TimeSpan,
         attempts: impl IntoIterator<Item = &'a Attempt>,
         boot: BootId,
-        uptime: Option<TimeSpan>,
+        uptime: Option<Uptime>,
         now: Timestamp,
     ) -> bool {
         let of_boot = attempts.into_iter().filter(|attempt| attempt.key.boot == boot);
@@ -64,8 +64,8 @@ impl StartLimit {
     }
 }
 
-impl From<&Restart> for StartLimit {
-    fn from(restart: &Restart) -> Self {
+impl From<&RestartSpec> for StartLimit {
+    fn from(restart: &RestartSpec) -> Self {
         Self { burst: restart.burst, interval: restart.interval }
     }
 }

@@ -1,6 +1,7 @@
 //! Points in time.
 
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct InvalidTimestamp {
 }
 
 impl Timestamp {
+    /// The most that two clocks differ because they are read one after the other.
+    pub const CLOCK_TOLERANCE: TimeSpan = TimeSpan::from_secs(1);
+
     /// Creates the time `micros` microseconds after the epoch, clamped to the years that RFC 3339 can write.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros.clamp(FIRST, LAST))
@@ -41,6 +45,33 @@ impl Timestamp {
     /// Returns the time from `earlier` to this; `None` if the clock was set back in between.
     pub fn since(self, earlier: Self) -> Option<TimeSpan> {
         u64::try_from(self.0.checked_sub(earlier.0)?).ok().map(TimeSpan::from_micros)
+    }
+
+    /// Returns the time from `earlier` to this; zero if the clock was set back in between.
+    pub fn saturating_since(self, earlier: Self) -> TimeSpan {
+        self.since(earlier).unwrap_or_default()
+    }
+
+    /// Returns whether two times differ by less than [`CLOCK_TOLERANCE`](Self::CLOCK_TOLERANCE): if the same time was
+    /// read from two clocks, none of them was set in between.
+    pub fn agrees_with(self, other: Self) -> bool {
+        TimeSpan::from_micros(self.0.abs_diff(other.0)) < Self::CLOCK_TOLERANCE
+    }
+}
+
+impl Add<TimeSpan> for Timestamp {
+    type Output = Self;
+    /// Returns the time after a span, clamped as by [`from_micros`](Self::from_micros).
+    fn add(self, span: TimeSpan) -> Self {
+        Self::from_micros(self.0.saturating_add_unsigned(span.as_micros()))
+    }
+}
+
+impl Sub<TimeSpan> for Timestamp {
+    type Output = Self;
+    /// Returns the time before a span, clamped as by [`from_micros`](Self::from_micros).
+    fn sub(self, span: TimeSpan) -> Self {
+        Self::from_micros(self.0.saturating_sub_unsigned(span.as_micros()))
     }
 }
 
@@ -110,5 +141,19 @@ mod tests {
         let (a, b) = (Timestamp::from_micros(5), Timestamp::from_micros(7));
         assert_eq!(b.since(a), Some(TimeSpan::from_micros(2)));
         assert_eq!(a.since(b), None);
+        assert_eq!(a.saturating_since(b), TimeSpan::default());
+        assert!(a.agrees_with(b) && b.agrees_with(a));
+        let later = b + TimeSpan::from_secs(1);
+        assert!(!b.agrees_with(later) && !later.agrees_with(b));
+    }
+
+    #[test]
+    fn adding_and_subtracting_a_span_stays_within_the_years_that_can_be_written() {
+        let (time, second) = (Timestamp::from_micros(5), TimeSpan::from_secs(1));
+        assert_eq!((time + second).as_micros(), 1_000_005);
+        assert_eq!((time + second) - second, time);
+        let longest = TimeSpan::from_micros(u64::MAX);
+        assert_eq!(time + longest, Timestamp::from_micros(i64::MAX));
+        assert_eq!(time - longest, Timestamp::from_micros(i64::MIN));
     }
 }

@@ -64,6 +64,10 @@ macro_rules! foreign_words {
     };
 }
 
+mod sub_state;
+
+pub use sub_state::SubState;
+
 foreign_words! {
     /// `ActiveState` of a unit (org.freedesktop.systemd1(5)).
     ActiveState {
@@ -141,8 +145,8 @@ pub struct UnitStatus {
     pub id: ExperimentId,
     /// Its high-level state.
     pub active_state: ActiveState,
-    /// Its low-level state: `running`, `auto-restart`, `dead`, …
-    pub sub_state: String,
+    /// Its low-level state.
+    pub sub_state: SubState,
     /// The reason of its last termination, if it was terminated.
     pub result: Option<ServiceResult>,
     /// The process id of its main process.
@@ -174,7 +178,7 @@ impl UnitStatus {
         Self {
             id,
             active_state: ActiveState::Inactive,
-            sub_state: "dead".to_owned(),
+            sub_state: SubState::Dead,
             result: None,
             main_pid: None,
             invocation: None,

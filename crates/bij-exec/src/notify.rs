@@ -1,4 +1,7 @@
 //! Messages to the service manager (`sd_notify(3)`).
+//!
+//! bij-host has the sender of the other programs. This program links nothing but the system calls, so it has its own, which
+//! also passes the descriptor of a barrier.
 
 use std::env;
 use std::io::{self, IoSlice};

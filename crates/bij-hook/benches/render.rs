@@ -3,7 +3,7 @@
 use std::fs;
 
 use bij_core::Layout;
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_hook::render_missing;
 use bij_host::HostContext;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};

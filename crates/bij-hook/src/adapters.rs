@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bij_core::{ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, InvocationId, MonotonicTime, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
 use bij_systemd::{
@@ -170,7 +170,7 @@ impl HookJournal for SystemdJournal {
         Ok(last)
     }
 
-    fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {
+    fn oom_line(&self, id: &ExperimentId, since: Option<MonotonicTime>) -> Option<String> {
         if self.is_foreign { None } else { self.journal.kernel_kill_line(id, since) }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
-use bij_core::{ExperimentId, InvocationId, error_chain};
+use bij_core::{ExperimentId, InvocationId, TimeSpan, error_chain};
 use bij_host::{HostContext, uptime};
 use bij_systemd::ServiceState;
 use thiserror::Error;
@@ -120,10 +120,9 @@ fn ask(
             connected => connected,
         };
         let client = connected?.with_timeout(ANSWER_TIMEOUT);
-        let timeout = u64::try_from(ANSWER_TIMEOUT.as_micros()).unwrap_or(u64::MAX);
-        let until = uptime().unwrap_or_default().as_micros().saturating_add(timeout);
+        let until = uptime().unwrap_or_default() + TimeSpan::from(ANSWER_TIMEOUT);
         let request = AdmissionRequest {
-            until: Some(until),
+            until: Some(until.as_micros()),
             invocation: invocation.map(|invocation| invocation.to_string()),
             ..AdmissionRequest::default()
         };

@@ -1,8 +1,8 @@
 //! Files in the runtime directory that `end` reads: the record that `begin` wrote, and an order to stop.
 
 use bij_core::{
-    AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, Order, RunId, RunNumber, TimeSpan,
-    Timestamp,
+    AttemptKey, AttemptNumber, ExperimentId, Layout, LeftBehind, MonotonicTime, Order, RunId,
+    RunNumber, Timestamp,
 };
 use bij_host::{files, logged};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub struct AttemptRecord {
     /// When the attempt was begun.
     pub started: Timestamp,
     /// When the attempt was begun by `CLOCK_MONOTONIC`.
-    pub started_since_boot: Option<TimeSpan>,
+    pub started_since_boot: Option<MonotonicTime>,
     /// OOM kills that its control group had counted before it began.
     ///
     /// A control group is usually removed with the previous attempt, but systemd does not guarantee that.
@@ -104,7 +104,7 @@ mod tests {
             },
             numbers: None,
             started: Timestamp::from_micros(7),
-            started_since_boot: Some(TimeSpan::from_secs(3)),
+            started_since_boot: Some(MonotonicTime::from_secs(3)),
             oom_kills_before: Some(0),
             memory_limit_hits_before: None,
             refusal: Some("its program is not there".to_owned()),

@@ -16,7 +16,7 @@ use bij_core::{
     Attempt, AttemptKey, ExperimentId, Limit, Obstacle, RunEnd, StartKind, TimeSpan, Timestamp,
     error_chain,
 };
-use bij_host::{HostContextError, files, logged};
+use bij_host::{HostContextError, files, logged, monotonic, uptime};
 use thiserror::Error;
 
 use crate::attempt_record::{AttemptNumbers, AttemptRecord};
@@ -144,7 +144,7 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
             recent = self.recent(id, key);
         }
         refuse(directory_obstacle(self.host.root(), &spec))?;
-        let uptime = self.host.uptime();
+        let uptime = uptime();
         let start = self.start_kind(&recent, key, started)?;
         let opening = Opening { experiment: id.clone(), key, at: started, uptime, start };
         let opened = self.ledger.open(&opening);
@@ -189,7 +189,7 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
                 let mut attempts = attempts_in_boot(self.ledger, &newest.run, here.boot);
                 attempts.retain(|attempt| attempt.key != here);
                 warn_if_unrecorded(newest, attempts.len(), facts.restarts);
-                let clock = ClockReading { boot: here.boot, now, uptime: self.host.uptime() };
+                let clock = ClockReading { boot: here.boot, now, uptime: uptime() };
                 start_limit::check(id, &facts, &attempts, &clock)?;
                 Ok(StartKind::Restart)
             }
@@ -230,7 +230,7 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
                 crashes: opened.before.crashes,
             }),
             started,
-            started_since_boot: self.host.since_boot(),
+            started_since_boot: monotonic(),
             oom_kills_before: before.as_ref().and_then(|reading| reading.oom_kills),
             memory_limit_hits_before: before.and_then(|reading| reading.memory_limit_hits),
             refusal,

@@ -10,7 +10,7 @@ use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, Cause, ExperimentId, InvocationId, Limit,
     Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
-use bij_host::{HostContextError, files, logged};
+use bij_host::{HostContextError, files, logged, uptime};
 use bij_systemd::UnitFacts;
 use thiserror::Error;
 
@@ -156,8 +156,7 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
         let comes_back = RunEnd::after(end).is_none() && end.evidence.order.is_none();
         let Some(run) = attempt.run.as_ref().filter(|_| comes_back) else { return };
         let delay = facts.restart_delay.and_then(Limit::at).unwrap_or_default();
-        let clock =
-            ClockReading { boot: key.boot, now: self.host.now(), uptime: self.host.uptime() };
+        let clock = ClockReading { boot: key.boot, now: self.host.now(), uptime: uptime() };
         let attempts = attempts_in_boot(self.ledger, run, key.boot);
         if is_reached(facts, &attempts, &clock, delay) {
             log::info!(

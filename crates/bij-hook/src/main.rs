@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bij_core::ExperimentId;
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_hook::{
     HookArguments, HookContext, HookEnv, NoCommand, NotAdmitted, Systemd, SystemdJournal, Verb,
     admit, boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,

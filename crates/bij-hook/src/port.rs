@@ -1,7 +1,7 @@
 //! What the hooks around an attempt work with: their environment, the ports of the workspace, and two small ports of their
 //! own.
 
-use bij_core::{ExperimentId, InvocationId, TimeSpan};
+use bij_core::{ExperimentId, InvocationId, MonotonicTime};
 use bij_host::HostContext;
 use bij_systemd::{JournalEnd, UnitFacts};
 use thiserror::Error;
@@ -97,5 +97,5 @@ pub trait HookJournal {
 
     /// Returns the kernel's newest line about an OOM kill in the unit's control group since `since`
     /// (`CLOCK_MONOTONIC`), if it can be read.
-    fn oom_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String>;
+    fn oom_line(&self, id: &ExperimentId, since: Option<MonotonicTime>) -> Option<String>;
 }

@@ -14,8 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_host::{HostContext, files, logged};
 use bij_systemd::DropIn;

@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Layout, Obstacle, error_chain};
-use bij_definitions::HostView;
+use bij_definition::HostView;
 
 /// Directories that a unit sees differently from the hook (`PrivateTmp=`).
 const PRIVATE: [&str; 2] = ["/tmp", "/var/tmp"];

@@ -80,8 +80,8 @@ fn memory(evidence: &Evidence) -> String {
 
 /// Rounds a span down to seconds, or to milliseconds if it is shorter than a second.
 fn rounded(span: TimeSpan) -> TimeSpan {
-    let unit = if span.as_micros() >= 1_000_000 { 1_000_000 } else { 1_000 };
-    TimeSpan::from_micros(span.as_micros() / unit * unit)
+    let second = TimeSpan::from_secs(1);
+    span.truncated_to(if span >= second { second } else { TimeSpan::from_millis(1) })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! including an operator's override.
 
 use bij_core::port::{AttemptQuery, Ledger};
-use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp};
+use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp, Uptime};
 use bij_host::logged;
 use bij_systemd::UnitFacts;
 
@@ -17,8 +17,7 @@ pub(crate) struct ClockReading {
     pub(crate) boot: BootId,
     /// The time of day, which may be set.
     pub(crate) now: Timestamp,
-    /// The time since the boot, with suspends.
-    pub(crate) uptime: Option<TimeSpan>,
+    pub(crate) uptime: Option<Uptime>,
 }
 
 /// Refuses a restart that the limit does not allow.
@@ -78,7 +77,7 @@ mod tests {
                 number: AttemptNumber(u32::from(n)),
                 key: AttemptKey { boot: BootId::from_bytes([1; 16]), invocation: invocation(n) },
                 started: Timestamp::from_micros(begun + i64::from(n) * 1_000_000),
-                started_uptime: Some(TimeSpan::from_secs(1000 + u32::from(n))),
+                started_uptime: Some(Uptime::from_secs(1000 + u32::from(n))),
                 ready: None,
                 end: None,
                 board: None,
@@ -92,11 +91,11 @@ mod tests {
             let mut clock = ClockReading {
                 boot: BootId::from_bytes([1; 16]),
                 now: Timestamp::from_micros(begun + 5_000_000 + jump),
-                uptime: Some(TimeSpan::from_secs(1005)),
+                uptime: Some(Uptime::from_secs(1005)),
             };
             assert!(check(&id, &facts, &attempts, &clock).is_err(), "a jump of {jump}");
             assert!(check(&id, &facts, &attempts[..3], &clock).is_ok(), "a jump of {jump}");
-            clock.uptime = Some(TimeSpan::from_secs(1400));
+            clock.uptime = Some(Uptime::from_secs(1400));
             clock.now = Timestamp::from_micros(begun + 400_000_000 + jump);
             assert!(check(&id, &facts, &attempts, &clock).is_ok(), "the window has closed");
         }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bij_core::definition::ExperimentSpec;
-use bij_core::executable::Format;
+use bij_core::executable::ExecutableFormat;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
-use bij_core::{Attempt, ExperimentId, InvocationId, ServiceResult, TimeSpan};
+use bij_core::spec::ExperimentSpec;
+use bij_core::{Attempt, ExperimentId, InvocationId, MonotonicTime, ServiceResult};
 use bij_host::HostContext;
 use bij_store::Store;
 use bij_systemd::{JournalEnd, UnitFacts};
@@ -139,7 +139,7 @@ impl HookJournal for FakeJournal {
         Ok(printed[printed.len().saturating_sub(count)..].to_vec())
     }
 
-    fn oom_line(&self, _: &ExperimentId, _: Option<TimeSpan>) -> Option<String> {
+    fn oom_line(&self, _: &ExperimentId, _: Option<MonotonicTime>) -> Option<String> {
         self.line.borrow().clone()
     }
 }
@@ -204,7 +204,7 @@ impl TestMachine {
     fn install(&self, program: &str) {
         fs::copy(program, self.path(&program[1..])).unwrap();
         let head = fs::read(program).unwrap();
-        if let Format::Elf { loader: Some(loader), .. } = Format::read(&head) {
+        if let ExecutableFormat::Elf { loader: Some(loader), .. } = ExecutableFormat::read(&head) {
             fs::copy(&loader, self.path(&loader[1..])).unwrap();
         }
     }

@@ -71,8 +71,7 @@ fn read_kernel_evidence(
         .filter(|record| record.key == attempt.key)
         .and_then(|record| record.started_since_boot);
     let Some(since) = since.filter(|_| killed) else { return };
-    let since = since.as_micros().saturating_sub(CLOCKS_DIFFER.as_micros());
-    let line = journal.oom_line(&attempt.run.experiment, Some(TimeSpan::from_micros(since)));
+    let line = journal.oom_line(&attempt.run.experiment, Some(since - CLOCKS_DIFFER));
     if line.is_some() {
         evidence.oom_kills.get_or_insert(1);
         evidence.kernel_line = line;

@@ -53,7 +53,7 @@ impl Tree {
         let program = self.0.path().join("bin/true");
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
         let host = bij_host::HostContext::system(self.0.path());
-        let definitions = bij_definitions::Definitions::new(self.layout());
+        let definitions = bij_definition::Definitions::new(self.layout());
         assert_eq!(bij_hook::render_missing(&host, &definitions).failures.len(), 0);
         let text = fs::read_to_string(self.layout().drop_in(&id.parse().unwrap())).unwrap();
         let (_, stamp) = text.split_once("BIJ_STAMP=").unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_core::{BootId, TimeSpan};
+use bij_core::{BootId, MonotonicTime, TimeSpan, Uptime};
 use nix::time::{ClockId, clock_gettime};
 
 /// The kernel's file with the id of the boot (`random(4)`), below the root of a tree.
@@ -20,21 +20,18 @@ pub fn boot_id(root: &Path) -> io::Result<BootId> {
     text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Returns the time since the boot, including suspends (`CLOCK_BOOTTIME`, `clock_gettime(2)`), which cannot be set.
-/// `None` if the kernel does not have the clock.
-pub fn uptime() -> Option<TimeSpan> {
-    clock(ClockId::CLOCK_BOOTTIME)
+/// Returns the uptime of this machine; `None` if the kernel does not have the clock.
+pub fn uptime() -> Option<Uptime> {
+    since_boot(ClockId::CLOCK_BOOTTIME).map(|span| Uptime::BOOT + span)
 }
 
-/// Returns the time since the boot, without suspends (`CLOCK_MONOTONIC`), the clock of systemd and of the kernel's
-/// log.
-pub fn monotonic() -> Option<TimeSpan> {
-    clock(ClockId::CLOCK_MONOTONIC)
+/// Returns the time of this machine's monotonic clock; `None` if it cannot be read.
+pub fn monotonic() -> Option<MonotonicTime> {
+    since_boot(ClockId::CLOCK_MONOTONIC).map(|span| MonotonicTime::BOOT + span)
 }
 
-fn clock(clock: ClockId) -> Option<TimeSpan> {
-    let now = Duration::from(clock_gettime(clock).ok()?);
-    u64::try_from(now.as_micros()).ok().map(TimeSpan::from_micros)
+fn since_boot(clock: ClockId) -> Option<TimeSpan> {
+    clock_gettime(clock).ok().map(|now| Duration::from(now).into())
 }
 
 #[cfg(test)]
@@ -56,6 +53,6 @@ mod tests {
     #[test]
     fn the_clocks_of_the_boot_do_not_go_back() {
         assert!(uptime().unwrap() <= uptime().unwrap());
-        assert!(monotonic().unwrap() <= uptime().unwrap());
+        assert!(monotonic().unwrap().as_micros() <= uptime().unwrap().as_micros());
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bij_core::{BootId, Layout, TimeSpan, Timestamp};
+use bij_core::{BootId, Layout, Timestamp};
 use thiserror::Error;
 
-use crate::{boot_id, monotonic, uptime};
+use crate::boot_id;
 
 /// The installation that a program works on: that of the system or of a user, in the tree below a root.
 #[derive(Clone, Debug)]
@@ -91,16 +91,6 @@ impl HostContext {
     pub fn boot(&self) -> Result<BootId, HostContextError> {
         boot_id(&self.root)
             .map_err(|source| HostContextError::BootId { root: self.root.clone(), source })
-    }
-
-    /// Returns [`monotonic`].
-    pub fn since_boot(&self) -> Option<TimeSpan> {
-        monotonic()
-    }
-
-    /// Returns [`uptime`].
-    pub fn uptime(&self) -> Option<TimeSpan> {
-        uptime()
     }
 
     /// Returns the time of day, which may be set.

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use bij_core::Layout;
-use bij_definitions::{WalkError, authority, open_trusted};
+use bij_definition::{WalkError, authority, open_trusted};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use bij_core::TimeSpan;
+use bij_core::{MonotonicTime, TimeSpan};
 
 /// Extends the time-out of the unit's current step to at least `time` from now. `socket` is `$NOTIFY_SOCKET`.
 ///
@@ -54,9 +54,8 @@ impl ServiceNotify {
         self.notify("READY=1");
     }
 
-    /// Reports that the service is reloading its settings, until [`ready`](Self::ready). `now` is the time of
-    /// `CLOCK_MONOTONIC`.
-    pub fn reloading(&self, now: Option<TimeSpan>) {
+    /// Reports that the service is reloading its settings, until [`ready`](Self::ready).
+    pub fn reloading(&self, now: Option<MonotonicTime>) {
         let at = now.unwrap_or_default().as_micros();
         self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={at}"));
     }
@@ -124,7 +123,7 @@ mod tests {
         let manager = UnixDatagram::bind(&path).unwrap();
         let notify = ServiceNotify::new(Some(path.into_os_string()));
         notify.ready();
-        notify.reloading(Some(TimeSpan::from_micros(9)));
+        notify.reloading(Some(MonotonicTime::from_micros(9)));
         notify.status("1 runs");
         let receive = || {
             let mut buffer = [0; 64];

@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use bij_core::{PathStepKind, Progress};
-use bij_definitions::{Walked, walk};
+use bij_definition::{Walked, walk};
 
 /// How much of the end of the file is read, in bytes.
 const TAIL: u64 = 64 * 1024;

@@ -31,7 +31,7 @@ impl FastSample {
         let chips = Chip::all(files);
         let chip_list = || chips.as_deref().map_err(Clone::clone);
         Self {
-            zones: Zone::from_chips(files, chip_list().unwrap_or_default(), Trips::LeaveOut),
+            zones: chip_list().and_then(|chips| Zone::from_chips(files, chips, Trips::LeaveOut)),
             throttled: throttled(files),
             over_current: chip_list()
                 .and_then(|chips| events(&OverCurrent::from_chips(files, chips))),

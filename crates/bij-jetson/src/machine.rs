@@ -153,8 +153,8 @@ impl BoardSample {
         let rails = chip_list().and_then(|chips| Rail::from_chips(files, chips));
         Self {
             identity: Identity::read(files),
-            zones: Zone::from_chips(files, chip_list().unwrap_or_default(), Trips::Read),
-            sensors: Zone::other_devices(files, chip_list().unwrap_or_default()),
+            zones: chip_list().and_then(|chips| Zone::from_chips(files, chips, Trips::Read)),
+            sensors: chip_list().and_then(|chips| Zone::other_devices(files, chips)),
             cooling: CoolingDevice::all(files),
             over_current: chip_list().map(|chips| OverCurrent::from_chips(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),

@@ -71,14 +71,14 @@ impl Zone {
     /// Zones of unknown type are included only if there are no others.
     ///
     /// # Errors
-    /// [`WhyNot`] if zones cannot be listed.
+    /// [`WhyNot`] if zones or hwmon chips cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::from_chips(files, &Chip::all(files).unwrap_or_default(), Trips::Read)
+        Self::from_chips(files, &Chip::all(files)?, Trips::Read)
     }
 
     /// Reads the same zones as [`Zone::all`], without the trips.
     pub(crate) fn temperatures(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::from_chips(files, &Chip::all(files).unwrap_or_default(), Trips::LeaveOut)
+        Self::from_chips(files, &Chip::all(files)?, Trips::LeaveOut)
     }
 
     pub(crate) fn from_chips(
@@ -184,6 +184,8 @@ fn celsius(millis: i64) -> Reading<Celsius> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use nix::errno::Errno;
 
     use super::*;
@@ -244,6 +246,32 @@ mod tests {
         assert_eq!(Zone::all(&tree).unwrap().len(), 1);
         tree.set("sys/class/hwmon/hwmon2/name", "k10temp\n");
         assert_eq!(Zone::all(&tree).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn chips_that_cannot_be_listed_are_reported() {
+        struct NoChips(CapturedTree);
+        impl Files for NoChips {
+            fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+                self.0.read(path)
+            }
+
+            fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+                if directory == "sys/class/hwmon" {
+                    return Err(Errno::EACCES.into());
+                }
+                self.0.list(directory)
+            }
+
+            fn write(&self, path: &str, text: &str) -> io::Result<()> {
+                self.0.write(path, text)
+            }
+        }
+        let files = NoChips(zone("cpu-thermal", "50000"));
+        let denied = Chip::all(&files).unwrap_err();
+        assert_eq!(Zone::all(&files), Err(denied.clone()));
+        assert_eq!(Zone::temperatures(&files), Err(denied.clone()));
+        assert_eq!(crate::FastSample::read(&files).zones, Err(denied));
     }
 
     #[test]

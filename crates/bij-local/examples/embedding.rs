@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bij_core::{ExperimentId, Layout};
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_local::{Event, Options, ShimCommand, SupervisionEnd, Supervisor, shim};
 use bij_store::RobustLedger;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, Timestamp};
+use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, SubState, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::resource_guard::{
@@ -46,7 +46,7 @@ impl Control {
         let (orders, inbox) = mpsc::unbounded_channel();
         // Activating from the first moment, so that no client takes the experiment for down.
         let mut state = SupervisedState::new(id.clone(), boot, now);
-        (state.active, state.sub) = (ActiveState::Activating, "start-pre".to_owned());
+        (state.active, state.sub) = (ActiveState::Activating, SubState::StartPre);
         let state = watch::Sender::new(state);
         let inner = Inner {
             layout: layout.clone(),
@@ -119,8 +119,8 @@ impl Control {
             state.restarts = 0;
             // Supervision may be just about to end.
             if state.active == ActiveState::Failed {
-                (state.active, state.result) = (ActiveState::Inactive, None);
-                "dead".clone_into(&mut state.sub);
+                (state.active, state.sub) = (ActiveState::Inactive, SubState::Dead);
+                state.result = None;
             }
         });
         changed

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Opened;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{InvocationId, Layout};
 
 use crate::shim::UserIdentity;
@@ -90,7 +90,7 @@ impl AttemptEnvironment<'_> {
         if let Some(config) = &spec.config {
             own.insert("BIJ_CONFIG", config.into());
         }
-        if let Some(watchdog) = spec.health.watchdog.filter(|span| span.as_micros() > 0) {
+        if let Some(watchdog) = spec.health.watchdog.filter(|span| !span.is_zero()) {
             own.insert("WATCHDOG_USEC", watchdog.as_micros().to_string().into());
         }
         own

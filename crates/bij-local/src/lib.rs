@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! # async fn run(layout: bij_core::Layout) -> Result<(), Box<dyn std::error::Error>> {
-//! use bij_definitions::Definitions;
+//! use bij_definition::Definitions;
 //! use bij_local::{Event, Options, ShimCommand, Supervisor};
 //! use bij_store::RobustLedger;
 //!

@@ -13,8 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use bij_core::definition::{ExperimentSpec, OomPolicy};
-use bij_core::{Exit, Limit, ServiceResult, TimeSpan};
+use bij_core::spec::{ExperimentSpec, OomPolicy};
+use bij_core::{Exit, Limit, ServiceResult, SubState, TimeSpan};
 
 use crate::policy;
 
@@ -41,15 +41,15 @@ pub(crate) enum AttemptPhase {
 }
 
 impl AttemptPhase {
-    /// Returns systemd's name of the sub-state.
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Returns systemd's sub-state.
+    pub(crate) const fn sub_state(self) -> SubState {
         match self {
-            Self::Start => "start",
-            Self::Running => "running",
-            Self::StopWatchdog => "stop-watchdog",
-            Self::StopSigterm => "stop-sigterm",
-            Self::StopSigkill => "stop-sigkill",
-            Self::Dead => "dead",
+            Self::Start => SubState::Start,
+            Self::Running => SubState::Running,
+            Self::StopWatchdog => SubState::StopWatchdog,
+            Self::StopSigterm => SubState::StopSigterm,
+            Self::StopSigkill => SubState::StopSigkill,
+            Self::Dead => SubState::Dead,
         }
     }
 }

@@ -65,8 +65,7 @@ impl CountedStarts {
 }
 
 fn age(start: Instant, at: Instant) -> TimeSpan {
-    let micros = at.saturating_duration_since(start).as_micros();
-    TimeSpan::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    at.saturating_duration_since(start).into()
 }
 
 #[cfg(test)]

@@ -77,11 +77,10 @@ fn lost_supervisor(mut evidence: Evidence) -> (Cause, Evidence) {
 
 /// Kills the processes of the last attempt in `state`, removes its cgroups, and keeps the counted
 /// evidence in `state`. Returns whether there were any processes.
-pub(crate) fn kill_orphans(cgroups: &Path, state: &mut SupervisedState) -> bool {
-    let root = CgroupRoot::open(cgroups).ok();
+pub(crate) fn kill_orphans(root: Option<&CgroupRoot>, state: &mut SupervisedState) -> bool {
     let had_processes =
         state.invocation.is_some_and(|invocation| !processes_with_id(invocation).is_empty());
-    let counted = kill_and_count(root.as_ref(), state);
+    let counted = kill_and_count(root, state);
     state.counted.get_or_insert_with(|| Box::new(counted));
     had_processes
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use bij_cgroup::{CgroupLimits, CgroupRoot, CgroupSetting, Membership, Ownership, ParentCgroup};
-use bij_core::definition::{Limits, OomPolicy};
+use bij_core::spec::{LimitsSpec, OomPolicy};
 use bij_core::{
     Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
     error_chain,
@@ -79,7 +79,7 @@ impl PreparedLimits {
         backend: Backend,
         place: &CgroupTree,
         name: &str,
-        limits: &Limits,
+        limits: &LimitsSpec,
         total: Bytes,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let resolve = |limit: MemoryLimit| limit.resolve(total);

@@ -7,11 +7,11 @@ mod prepare;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, LedgerError, Opened, Opening};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, Exit, LeftBehind, Order, RunId, ServiceResult, StartKind,
-    Timestamp, error_chain,
+    SubState, Timestamp, error_chain,
 };
 use bij_host::uptime;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -89,7 +89,7 @@ impl RunningAttempt {
         let opened = context.supervisor.recorder.open(opening).await?;
         context.control.update(|state| {
             state.active = ActiveState::Activating;
-            "start".clone_into(&mut state.sub);
+            state.sub = SubState::Start;
             state.invocation = Some(key.invocation);
             (state.result, state.main_pid, state.status_text) = (None, None, None);
             state.became_ready = false;
@@ -220,7 +220,7 @@ impl RunningAttempt {
         context.control.update(|state| {
             state.became_ready = ready;
             state.active = active;
-            phase.as_str().clone_into(&mut state.sub);
+            state.sub = phase.sub_state();
         });
     }
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bij_core::{
     ActiveState, BootId, Bytes, CpuQuota, Evidence, ExperimentId, InvocationId, Layout, Limit,
-    Percent, Resources, ServiceResult, Timestamp, UnitStatus,
+    Percent, Resources, ServiceResult, SubState, Timestamp, UnitStatus,
 };
+use bij_host::files;
 use serde::{Deserialize, Serialize};
 
 /// The state of a supervised experiment, as it stands in the state file.
@@ -17,7 +18,7 @@ pub(crate) struct SupervisedState {
     pub(crate) id: ExperimentId,
     pub(crate) boot: BootId,
     pub(crate) active: ActiveState,
-    pub(crate) sub: String,
+    pub(crate) sub: SubState,
     pub(crate) result: Option<ServiceResult>,
     pub(crate) main_pid: Option<u32>,
     pub(crate) invocation: Option<InvocationId>,
@@ -84,7 +85,7 @@ impl SupervisedState {
             id,
             boot,
             active: ActiveState::Inactive,
-            sub: "dead".to_owned(),
+            sub: SubState::Dead,
             result: None,
             main_pid: None,
             invocation: None,
@@ -128,9 +129,7 @@ impl SupervisedState {
     pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
         let path = state_path(layout, &self.id);
         let text = serde_json::to_vec(&Self { usage: None, ..self.clone() })?;
-        let fresh = file_in(&layout.local(), &self.id, "json.new");
-        fs::write(&fresh, text)?;
-        fs::rename(fresh, path)
+        files::put(&path, &text, 0o644)
     }
 
     /// Reads the state file of the last supervisor. Returns `None` if it is missing or damaged.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::FindError;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
-    ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, TimeSpan,
-    Timestamp, error_chain,
+    ActiveState, Cause, Exit, ExperimentId, RunId, ServiceResult, StartKind, StartLimit, SubState,
+    TimeSpan, Timestamp, error_chain,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -63,8 +63,8 @@ impl SupervisedExperiment {
     fn publish_end(&self, ending: &SupervisionEnd) {
         let (active, result) = final_state(ending);
         self.context.control.update(|state| {
-            let sub = if active == ActiveState::Failed { "failed" } else { "dead" };
-            sub.clone_into(&mut state.sub);
+            let has_failed = active == ActiveState::Failed;
+            state.sub = if has_failed { SubState::Failed } else { SubState::Dead };
             state.active = active;
             state.since = Timestamp::from(SystemTime::now());
             (state.main_pid, state.status_text) = (None, None);
@@ -155,11 +155,10 @@ impl SupervisedExperiment {
     /// Waits before the next attempt. Returns an ending if a stop order comes first.
     async fn wait_for_restart(&mut self, run: RunId, delay: TimeSpan) -> Option<SupervisionEnd> {
         let now = Timestamp::from(SystemTime::now());
-        let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
-        let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
+        let until = now + delay;
         self.context.control.update(|state| {
             state.active = ActiveState::Activating;
-            "auto-restart".clone_into(&mut state.sub);
+            state.sub = SubState::AutoRestart;
             state.since = now;
             state.main_pid = None;
             state.cgroup_procs.clear();

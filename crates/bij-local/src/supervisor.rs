@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::{
     ActiveState, AttemptKey, BootId, Bytes, ExperimentId, InvocationId, Layout, Order, Timestamp,
@@ -53,7 +54,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             backend: Backend::Auto,
-            cgroups: PathBuf::from("/sys/fs/cgroup"),
+            cgroups: PathBuf::from(CgroupRoot::MOUNT_POINT),
             place: CgroupPlace::default(),
             environment: std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect(),
             rotate_at: ROTATE_AT,
@@ -264,6 +265,11 @@ impl Supervisor {
     /// Returns the paths of this supervisor's files.
     pub fn layout(&self) -> &Layout {
         &self.shared.layout
+    }
+
+    /// Returns the mounted cgroup tree, if there is one.
+    pub(crate) fn cgroups(&self) -> Option<&CgroupRoot> {
+        self.shared.cgroup_tree.root()
     }
 
     /// Returns the control of an experiment that this supervisor started.

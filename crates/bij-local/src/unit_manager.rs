@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{FindError, Started, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, SubState, UnitStatus};
 
 use crate::control::Control;
 use crate::control_socket::{Answer, ExperimentLock, Request, request};
@@ -30,18 +31,21 @@ const LEAVING_POLLS: usize = 300;
 #[derive(Clone, Debug)]
 pub struct LocalUnits {
     layout: Layout,
+    cgroups: Option<CgroupRoot>,
     supervisor: Option<Arc<Supervisor>>,
 }
 
 impl LocalUnits {
-    /// Returns the experiments below a layout, without the means to start them.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, supervisor: None }
+    /// Returns the experiments below a layout, without the means to start them. `cgroups` is the directory where cgroups
+    /// are mounted.
+    pub fn new(layout: Layout, cgroups: &Path) -> Self {
+        Self { layout, cgroups: CgroupRoot::open(cgroups).ok(), supervisor: None }
     }
 
     /// Returns the experiments below the layout of `supervisor`, which starts them.
     pub fn with_supervisor(supervisor: Arc<Supervisor>) -> Self {
-        Self { layout: supervisor.layout().clone(), supervisor: Some(supervisor) }
+        let (layout, cgroups) = (supervisor.layout().clone(), supervisor.cgroups().cloned());
+        Self { layout, cgroups, supervisor: Some(supervisor) }
     }
 
     /// Does blocking work on the runtime's blocking threads.
@@ -70,7 +74,7 @@ impl UnitManager for LocalUnits {
         // As a start job of systemd: done when the experiment is up, failed when its first attempt
         // has failed.
         let decided = |state: &SupervisedState| {
-            state.became_ready || state.is_down() || state.sub == "auto-restart"
+            state.became_ready || state.is_down() || state.sub.is_waiting_for_restart()
         };
         let up = match watch.wait_for(decided).await {
             Ok(state) => state.became_ready,
@@ -85,12 +89,12 @@ impl UnitManager for LocalUnits {
     }
 
     async fn stop(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let id = id.clone();
+        let (id, cgroups) = (id.clone(), self.cgroups.clone());
         self.blocking(move |layout| match request(layout, &id, &Request::Stop) {
             Ok(Some(Answer::Denied { uid })) => Err(denied(format!("stop {id}"), uid)),
             Ok(Some(Answer::Stopped { changed: true })) => Ok(Outcome::Changed),
             Ok(Some(_)) => Ok(Outcome::Unchanged),
-            Ok(None) => kill_unsupervised(layout, &id),
+            Ok(None) => kill_unsupervised(layout, cgroups.as_ref(), &id),
             Err(error) => Err(unreachable(&id, error)),
         })
         .await
@@ -200,7 +204,7 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
     // A supervisor that holds the lock is about to listen or to end, and the state file is right.
     if !state.is_down() && !ExperimentLock::is_taken(layout, id) {
         state.active = ActiveState::Failed;
-        "failed".clone_into(&mut state.sub);
+        state.sub = SubState::Failed;
         state.main_pid = None;
         state.status_text = Some(
             "its supervisor is gone; the next start records the end of this attempt".to_owned(),
@@ -210,13 +214,17 @@ fn read_state(layout: &Layout, id: &ExperimentId) -> Result<Option<SupervisedSta
 }
 
 /// Kills the processes that a killed supervisor has left running.
-fn kill_unsupervised(layout: &Layout, id: &ExperimentId) -> Result<Outcome, UnitError> {
+fn kill_unsupervised(
+    layout: &Layout,
+    cgroups: Option<&CgroupRoot>,
+    id: &ExperimentId,
+) -> Result<Outcome, UnitError> {
     let Some(mut state) = SupervisedState::read(layout, id).filter(|state| !state.is_down()) else {
         return Ok(Outcome::Unchanged);
     };
     match ExperimentLock::take(layout, id) {
         Ok(Some(_seat)) => {
-            let found = recovery::kill_orphans(Path::new("/sys/fs/cgroup"), &mut state);
+            let found = recovery::kill_orphans(cgroups, &mut state);
             // If the file is another user's, the counters are lost, but the processes are gone.
             let _ = state.write(layout);
             Ok(if found { Outcome::Changed } else { Outcome::Unchanged })
@@ -301,5 +309,36 @@ fn send_restraint(
         SteerOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
         SteerOutcome::NotUp => Err(UnitError::Refused { action, source: "it is not up".into() }),
         SteerOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bij_core::{BootId, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_without_a_supervisor_counts_in_the_given_cgroup_tree() {
+        let tree = tempfile::tempdir().unwrap();
+        let group = tree.path().join("cgroup/x");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(tree.path().join("cgroup/cgroup.controllers"), "memory\n").unwrap();
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        fs::write(group.join("memory.max"), "max\n").unwrap();
+        fs::write(group.join("memory.events"), "oom_kill 3\n").unwrap();
+        let (layout, id) = (Layout::system(tree.path()), ExperimentId::new("x").unwrap());
+        fs::create_dir_all(layout.local()).unwrap();
+        let boot = BootId::from_bytes([1; 16]);
+        let mut state = SupervisedState::new(id.clone(), boot, Timestamp::from_micros(0));
+        state.active = ActiveState::Active;
+        state.cgroup_procs = vec![group.join("cgroup.procs")];
+        state.write(&layout).unwrap();
+        let units = LocalUnits::new(layout.clone(), &tree.path().join("cgroup"));
+        assert_eq!(units.stop(&id).await.unwrap(), Outcome::Unchanged, "no process was left");
+        let counted = SupervisedState::read(&layout, &id).unwrap().counted.unwrap();
+        assert_eq!(counted.oom_kills, Some(3));
     }
 }

@@ -66,7 +66,7 @@ async fn crashes_are_restarted_until_the_start_limit() {
 async fn restarts_follow_the_delay_and_burst_of_the_definition() {
     let world = World::new();
     let mut spec = script("x", "exit 3");
-    (spec.restart.burst, spec.restart.delay) = (2, TimeSpan::from_micros(400_000));
+    (spec.restart.burst, spec.restart.delay) = (2, TimeSpan::from_millis(400));
     let began = std::time::Instant::now();
     let story = world.run(spec).await;
     assert_eq!(story.ends().len(), 2);
@@ -266,7 +266,7 @@ async fn no_variable_of_an_experiment_reaches_a_process_of_the_supervisors_user(
 async fn a_time_limit_ends_the_attempt_and_is_no_crash() {
     let world = World::new();
     let mut spec = once("x", "exec sleep 60");
-    spec.limits.time = Some(Limit::At(TimeSpan::from_micros(300_000)));
+    spec.limits.time = Some(Limit::At(TimeSpan::from_millis(300)));
     let story = world.run(spec).await;
     let end = story.end();
     assert_eq!(end.cause, Cause::TimeLimit);

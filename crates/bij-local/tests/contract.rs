@@ -5,8 +5,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, TimeSpan};
 use bij_local::{Backend, LocalUnits, Options, Supervisor};
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};

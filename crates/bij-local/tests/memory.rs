@@ -4,7 +4,7 @@ mod support;
 
 use std::process::Command;
 
-use bij_core::definition::OomPolicy;
+use bij_core::spec::OomPolicy;
 use bij_core::{Bytes, Cause, Exit, Limit, MemoryLimit, PeakSource, ServiceResult};
 use bij_local::{Backend, SupervisionEnd};
 use support::{World, once, script};
@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 const GROW: &str = "exec perl -e 'my @a; for (1..400) { push @a, \"x\" x 1048576; \
      select undef, undef, undef, 0.005 } sleep 60'";
 
-fn limited(text: &str, mib: u64) -> bij_core::definition::ExperimentSpec {
+fn limited(text: &str, mib: u64) -> bij_core::spec::ExperimentSpec {
     let mut spec = once("x", text);
     spec.limits.memory = Some(MemoryLimit::Absolute(Limit::At(Bytes::new(mib * MIB))));
     spec.limits.swap = Some(MemoryLimit::Absolute(Limit::At(Bytes::new(0))));

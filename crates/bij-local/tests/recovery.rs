@@ -4,9 +4,10 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{Ledger as _, Opening, UnitManager as _};
 use bij_core::{
     ActiveState, AttemptKey, BootId, Cause, InvocationId, Outcome, StartKind, Timestamp, Witness,
@@ -72,7 +73,7 @@ async fn the_main_process_dies_with_a_killed_supervisor_and_the_next_one_cleans_
     supervisor.kill();
     until("the main process follows", || !is_alive(&state.join("main"))).await;
 
-    let units = LocalUnits::new(world.layout.clone());
+    let units = LocalUnits::new(world.layout.clone(), Path::new(CgroupRoot::MOUNT_POINT));
     let status = units.status(&id("x")).await.unwrap();
     assert_eq!(status.active_state, ActiveState::Failed);
     assert_eq!(world.attempts().len(), 1);
@@ -102,7 +103,7 @@ async fn processes_of_a_killed_supervisor_can_be_stopped_without_a_new_one() {
     until("it is up", || state.join("main").exists()).await;
     supervisor.kill();
     until("the main process follows", || !is_alive(&state.join("main"))).await;
-    let units = LocalUnits::new(world.layout.clone());
+    let units = LocalUnits::new(world.layout.clone(), Path::new(CgroupRoot::MOUNT_POINT));
     assert_eq!(units.stop(&id("x")).await.unwrap(), Outcome::Changed);
     for name in ["child", "session"] {
         assert!(!is_alive(&state.join(name)), "{name} survives");

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bij_cgroup::CgroupRoot;
 use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
 use bij_local::{Backend, Event, LocalUnits, LogQuery, LogReader, LogStream, SupervisionEnd};
@@ -15,7 +17,7 @@ const NOTIFY: &str = "notify() { perl -MSocket -e 'socket(my $s, PF_UNIX, SOCK_D
      send($s, $ARGV[0], 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!' \"$1\"; };";
 
 fn millis(millis: u64) -> TimeSpan {
-    TimeSpan::from_micros(millis * 1000)
+    TimeSpan::from_millis(millis)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +146,7 @@ STATUS=warming up'; sleep 0.3"
     assert_eq!(end.evidence.status_text.as_deref(), Some("warming up"));
     let attempt = &world.attempts()[0];
     let waited = attempt.ready.unwrap().since(attempt.started).unwrap();
-    assert!(waited.as_micros() >= 300_000, "{waited}");
+    assert!(waited >= millis(300), "{waited}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +184,7 @@ async fn other_processes_read_and_stop_an_experiment_through_its_socket() {
     let mut spec = script("x", &text);
     spec.restart.burst = 1;
     let supervisor = world.supervisor([spec, script("y", "exit 78")]);
-    let units = LocalUnits::new(world.layout.clone());
+    let units = LocalUnits::new(world.layout.clone(), Path::new(CgroupRoot::MOUNT_POINT));
     assert_eq!(units.status(&id("x")).await.unwrap().active_state, ActiveState::Inactive);
     let refused = units.start(&id("x")).await;
     assert!(matches!(refused, Err(UnitError::Unsupported(_))), "{refused:?}");

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::{TimeSpan, Timestamp};
+use bij_core::{TimeSpan, Timestamp, Uptime};
 
-/// The time of day and the time since boot, which drift apart when the former is set. Clones share
+/// The time of day and the uptime, which drift apart when the former is set. Clones share
 /// the same clocks.
 #[derive(Clone, Debug, Default)]
 pub struct SimClock(Arc<Mutex<Hands>>);
@@ -13,14 +13,13 @@ pub struct SimClock(Arc<Mutex<Hands>>);
 struct Hands {
     /// Microseconds since the epoch.
     wall: i64,
-    /// Microseconds since the boot.
-    uptime: u64,
+    uptime: Uptime,
 }
 
 impl SimClock {
     /// Returns the clocks of a machine that boots at this time of day.
     pub fn at_boot(at: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Hands { wall: at.as_micros(), uptime: 0 })))
+        Self(Arc::new(Mutex::new(Hands { wall: at.as_micros(), uptime: Uptime::BOOT })))
     }
 
     /// Returns the time of day, `CLOCK_REALTIME`.
@@ -28,9 +27,9 @@ impl SimClock {
         Timestamp::from_micros(self.hands().wall)
     }
 
-    /// Returns the time since boot, `CLOCK_BOOTTIME`.
-    pub fn uptime(&self) -> TimeSpan {
-        TimeSpan::from_micros(self.hands().uptime)
+    /// Returns the uptime.
+    pub fn uptime(&self) -> Uptime {
+        self.hands().uptime
     }
 
     /// Advances both clocks.
@@ -38,7 +37,7 @@ impl SimClock {
         let mut hands = self.hands();
         let wall = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         hands.wall = hands.wall.saturating_add(wall);
-        hands.uptime = hands.uptime.saturating_add(span.as_micros());
+        hands.uptime = hands.uptime + span;
     }
 
     /// Sets the time of day forward or, if negative, back by this number of microseconds.
@@ -47,9 +46,9 @@ impl SimClock {
         hands.wall = hands.wall.saturating_add(micros);
     }
 
-    /// Resets the time since boot, as a reboot does.
+    /// Resets the uptime, as a reboot does.
     pub fn reboot(&self) {
-        self.hands().uptime = 0;
+        self.hands().uptime = Uptime::BOOT;
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -67,9 +66,9 @@ mod tests {
         clock.advance(TimeSpan::from_secs(2));
         clock.jump(-2_500_000);
         assert_eq!(clock.at(), Timestamp::from_micros(500_000));
-        assert_eq!(clock.uptime(), TimeSpan::from_secs(2));
+        assert_eq!(clock.uptime(), Uptime::from_secs(2));
         clock.reboot();
-        assert_eq!(clock.uptime(), TimeSpan::default());
+        assert_eq!(clock.uptime(), Uptime::BOOT);
         assert_eq!(clock.at(), Timestamp::from_micros(500_000), "the time of day goes on");
     }
 }

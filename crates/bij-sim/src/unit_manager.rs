@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ExperimentId, Outcome, Percent, TimeSpan, UnitStatus};
+use bij_core::{ExperimentId, MonotonicTime, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
 pub use hook::{Hook, HookCall};
@@ -53,7 +53,7 @@ pub struct SimUnits(Arc<Mutex<ManagerState>>);
 
 #[derive(Debug, Default)]
 struct ManagerState {
-    now: u64,
+    now: MonotonicTime,
     invocations: u64,
     units: BTreeMap<ExperimentId, Unit>,
     enabled: BTreeSet<ExperimentId>,
@@ -79,7 +79,7 @@ impl SimUnits {
     /// Advances the time and processes the events that become due.
     pub fn advance(&self, span: TimeSpan) {
         let mut state = self.state();
-        let until = state.now.saturating_add(span.as_micros());
+        let until = state.now + span;
         while let Some((due, id)) = state.next_event().filter(|(due, _)| *due <= until) {
             state.now = due;
             state.with_unit(&id, Unit::process_due);
@@ -149,7 +149,7 @@ impl SimUnits {
 /// What a unit can change outside itself while it handles an event.
 struct UnitContext<'a> {
     /// Microseconds since the simulation began.
-    at: u64,
+    at: MonotonicTime,
     /// Number of invocations so far, of all units.
     invocations: &'a mut u64,
     jobs: &'a mut Jobs,
@@ -166,7 +166,7 @@ impl ManagerState {
         }
     }
 
-    fn next_event(&self) -> Option<(u64, ExperimentId)> {
+    fn next_event(&self) -> Option<(MonotonicTime, ExperimentId)> {
         let due = self.units.iter().filter_map(|(id, unit)| Some((unit.due()?, id)));
         due.min().map(|(due, id)| (due, id.clone()))
     }

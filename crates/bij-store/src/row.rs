@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Cause, ExperimentId, InvocationId,
-    RunEnd, RunId, RunNumber, TimeSpan, Timestamp,
+    RunEnd, RunId, RunNumber, Timestamp, Uptime,
 };
 use rusqlite::Row;
 use rusqlite::types::FromSql;
@@ -62,7 +62,7 @@ pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, DatabaseError> {
             invocation: fields.parsed::<InvocationId>(INVOCATION)?,
         },
         started: Timestamp::from_micros(fields.value(STARTED)?),
-        started_uptime: fields.value::<Option<u64>>(STARTED_UPTIME)?.map(TimeSpan::from_micros),
+        started_uptime: fields.value::<Option<u64>>(STARTED_UPTIME)?.map(Uptime::from_micros),
         ready: fields.value::<Option<i64>>(READY)?.map(Timestamp::from_micros),
         end,
         board: board::attempt_board(&fields, BOARD)?,

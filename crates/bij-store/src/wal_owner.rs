@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use tempfile::NamedTempFile;
+
 /// Maximum length of the owner file in bytes; four numbers of 64 bits are shorter.
 const MAX_OWNER_LEN: u64 = 128;
 
@@ -75,16 +77,12 @@ pub(crate) fn record(path: &Path) -> io::Result<()> {
     if read_owner(path)? == Some(owner) {
         return Ok(());
     }
-    let new = beside(path, &format!("-owner.{}", std::process::id()));
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        let WalOwner { database, log } = owner;
-        let numbers = [database.inode, database.nanoseconds, log.inode, log.nanoseconds];
-        writeln!(file, "{}", numbers.map(|number| number.to_string()).join(" "))?;
-        fs::rename(&new, beside(path, "-owner"))
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&new)))
+    // Only its owner may read the file, as the database itself.
+    let mut new = NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+    let numbers = [database.inode, database.nanoseconds, log.inode, log.nanoseconds];
+    writeln!(new, "{}", numbers.map(|number| number.to_string()).join(" "))?;
+    new.persist(beside(path, "-owner"))?;
+    Ok(())
 }
 
 fn has_foreign_wal(path: &Path) -> io::Result<bool> {

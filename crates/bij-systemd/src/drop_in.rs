@@ -5,7 +5,7 @@
 //! template. The experiment's environment variables are not in the drop-in, because every user can read a unit,
 //! and its hooks, which run as root, would get them.
 //!
-//! A change of the rendering must increment [`RENDERING`](bij_core::definition::RENDERING), which is
+//! A change of the rendering must increment [`RENDERING`](bij_core::spec::RENDERING), which is
 //! part of every stamp, so that units are rendered anew after an upgrade.
 
 mod quote;
@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::hash::Hasher as _;
 use std::path::Path;
 
-use bij_core::definition::{ExperimentSpec, OomPolicy};
+use bij_core::spec::{ExperimentSpec, OomPolicy};
 use bij_core::{Bytes, ExperimentId, Layout, Limit, MemoryLimit, Percent};
 use fnv::FnvHasher;
 

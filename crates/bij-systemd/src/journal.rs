@@ -13,7 +13,7 @@ mod process;
 mod query;
 mod record;
 
-use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
+use bij_core::{BootId, ExperimentId, InvocationId, MonotonicTime, Timestamp};
 
 use crate::RuntimeScope;
 use crate::scope::{tool_command, tool_path};
@@ -33,8 +33,8 @@ use process::Records;
 pub struct OldestEntry {
     /// The time of day (`CLOCK_REALTIME`).
     pub at: Timestamp,
-    /// The time since the boot without suspends (`CLOCK_MONOTONIC`).
-    pub since_boot: Option<TimeSpan>,
+    /// The time by the monotonic clock.
+    pub monotonic: Option<MonotonicTime>,
 }
 
 /// The journal of the units of one service manager.
@@ -77,10 +77,14 @@ impl Journal {
     }
 
     /// Returns the newest line of the kernel about an OOM kill in an experiment's control group, written at
-    /// `since` or later (`CLOCK_MONOTONIC`); `None` if there is none, or it cannot be read.
+    /// `since` or later; `None` if there is none, or it cannot be read.
     ///
     /// `/dev/kmsg` is read first: it is faster, and exists without journald.
-    pub fn kernel_kill_line(&self, id: &ExperimentId, since: Option<TimeSpan>) -> Option<String> {
+    pub fn kernel_kill_line(
+        &self,
+        id: &ExperimentId,
+        since: Option<MonotonicTime>,
+    ) -> Option<String> {
         let from_kernel = kernel::read_kmsg().and_then(|text| kernel::kill_line(&text, id, since));
         from_kernel.or_else(|| {
             let records = self.run(kernel::arguments()).ok()?.flatten();
@@ -102,7 +106,7 @@ impl Journal {
         arguments.push(format!("_BOOT_ID={boot}"));
         let oldest = self.run(arguments)?.next().transpose()?;
         Ok(oldest.and_then(|record| {
-            Some(OldestEntry { at: record.at()?, since_boot: record.monotonic() })
+            Some(OldestEntry { at: record.at()?, monotonic: record.monotonic() })
         }))
     }
 

@@ -20,6 +20,7 @@ mod hook_view;
 mod job;
 mod journal;
 mod list;
+mod monotonic_clock;
 mod properties;
 mod proxy;
 mod scope;

@@ -9,7 +9,7 @@ use std::num::NonZero;
 use std::thread;
 
 use bij_cgroup::{Cgroup, CgroupPath, CgroupRoot};
-use bij_core::{ActiveState, ExperimentId, Resources, UnitStatus};
+use bij_core::{ActiveState, ExperimentId, Resources, SubState, UnitStatus};
 
 use crate::proxy::ListedUnit;
 use crate::scope::UnitDirs;
@@ -41,7 +41,7 @@ pub(crate) fn statuses(
             enabled: Some(enabled.contains(&id)),
             id,
             active_state,
-            sub_state: sub.clone(),
+            sub_state: SubState::from(sub.as_str()),
             result: None,
             main_pid: None,
             invocation: dirs.invocation(unit),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use bij_core::{Bytes, CpuQuota, InvocationId, Limit, TimeSpan, Timestamp};
+use bij_core::{
+    Bytes, CpuQuota, InvocationId, Limit, MonotonicTime, SubState, TimeSpan, Timestamp,
+};
 use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// systemd's value for "infinity" in limits and for "not set" in counters.
@@ -55,9 +57,14 @@ impl UnitProperties {
         i64::try_from(micros).ok().map(Timestamp::from_micros)
     }
 
-    /// Returns a `…TimestampMonotonic`, the time since boot; `None` for 0, which means "never".
-    pub(crate) fn monotonic(&self, name: &str) -> Option<TimeSpan> {
-        self.get(name).filter(|micros: &u64| *micros > 0).map(TimeSpan::from_micros)
+    /// Returns the `SubState`, [`SubState::Dead`] for a unit that does not give it.
+    pub(crate) fn sub_state(&self) -> SubState {
+        self.text("SubState").map_or(SubState::Dead, SubState::from)
+    }
+
+    /// Returns a `…TimestampMonotonic`; `None` for 0, which means "never".
+    pub(crate) fn monotonic(&self, name: &str) -> Option<MonotonicTime> {
+        self.get(name).filter(|micros: &u64| *micros > 0).map(MonotonicTime::from_micros)
     }
 
     pub(crate) fn span_limit(&self, name: &str) -> Option<Limit<TimeSpan>> {

@@ -49,7 +49,7 @@ impl SystemdUnits {
 
     /// Creates a client that connects at the first call, and again after the connection was lost.
     pub fn unconnected(scope: RuntimeScope) -> Self {
-        Self::new(Ok(Bus::new(scope)), "/sys/fs/cgroup".into(), UnitDirs::for_scope(scope))
+        Self::new(Ok(Bus::new(scope)), CgroupRoot::MOUNT_POINT.into(), UnitDirs::for_scope(scope))
     }
 
     /// Creates a client without a manager: every call fails with [`UnitError::Unreachable`] for this reason.
@@ -220,7 +220,7 @@ fn status(id: &ExperimentId, properties: &UnitProperties, resources: Resources) 
         active_state: active_state(properties),
         frozen: properties.is_frozen() == Some(true),
         masked: properties.text("LoadState") == Some("masked"),
-        sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
+        sub_state: properties.sub_state(),
         result: result(properties),
         main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
         invocation: properties.invocation(),

@@ -1,21 +1,21 @@
 //! Time stamps and time limits of an experiment's unit.
 
 use bij_core::port::UnitError;
-use bij_core::{ExperimentId, Limit, TimeSpan};
+use bij_core::{ExperimentId, Limit, MonotonicTime, SubState, TimeSpan};
 
 use crate::SystemdUnits;
 use crate::bus::{Operation, call};
 use crate::properties::UnitProperties;
 
-/// Time stamps and time limits of an experiment's unit. Time stamps are those of `CLOCK_MONOTONIC`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Time stamps and time limits of an experiment's unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitTimes {
-    /// `SubState`: `start`, `running`, `stop-sigterm`, …
-    pub sub_state: String,
+    /// `SubState` of the unit.
+    pub sub_state: SubState,
     /// When the main process was started.
-    pub main_started: Option<TimeSpan>,
+    pub main_started: Option<MonotonicTime>,
     /// When the unit last became active.
-    pub active_since: Option<TimeSpan>,
+    pub active_since: Option<MonotonicTime>,
     /// `TimeoutStartUSec` in force.
     pub start_timeout: Option<Limit<TimeSpan>>,
     /// `RuntimeMaxUSec` in force, with the longest addition that `RuntimeRandomizedExtraUSec` allows.
@@ -29,13 +29,14 @@ impl SystemdUnits {
     ///
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
-    pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, String)>, UnitError> {
+    pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, SubState)>, UnitError> {
         let manager = self.bus()?.manager().await?;
         let action = Operation { verb: "list experiments", id: None };
         let patterns = ["brain-experiment@*.service"];
         let rows = call(action, manager.list_units_by_patterns(&[], &patterns)).await?;
-        let state =
-            |row: crate::proxy::ListedUnit| Some((ExperimentId::from_unit_name(&row.0)?, row.4));
+        let state = |row: crate::proxy::ListedUnit| {
+            Some((ExperimentId::from_unit_name(&row.0)?, SubState::from(row.4)))
+        };
         Ok(rows.into_iter().filter_map(state).collect())
     }
 
@@ -61,23 +62,19 @@ impl SystemdUnits {
 fn times(properties: &UnitProperties) -> UnitTimes {
     let extra = properties.span_limit("RuntimeRandomizedExtraUSec").and_then(Limit::at);
     let time_limit = properties.span_limit("RuntimeMaxUSec").map(|limit| match limit {
-        Limit::At(time) => Limit::At(sum(time, extra.unwrap_or_default())),
+        Limit::At(time) => Limit::At(time.saturating_add(extra.unwrap_or_default())),
         Limit::Max => Limit::Max,
     });
     let stop = properties.span_limit("TimeoutStopUSec");
     let abort = properties.span_limit("TimeoutAbortUSec");
     UnitTimes {
-        sub_state: properties.text("SubState").unwrap_or("dead").to_owned(),
+        sub_state: properties.sub_state(),
         main_started: properties.monotonic("ExecMainStartTimestampMonotonic"),
         active_since: properties.monotonic("ActiveEnterTimestampMonotonic"),
         start_timeout: properties.span_limit("TimeoutStartUSec"),
         time_limit,
         stop_timeout: stop.zip(abort).map(|(stop, abort)| longer(stop, abort)).or(stop),
     }
-}
-
-fn sum(one: TimeSpan, other: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(one.as_micros().saturating_add(other.as_micros()))
 }
 
 fn longer(one: Limit<TimeSpan>, other: Limit<TimeSpan>) -> Limit<TimeSpan> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bij_coordinator::Now;
 use bij_core::port::{Ledger as _, Opening};
-use bij_core::{AttemptKey, BootId, InvocationId, StartKind, TimeSpan, Timestamp};
+use bij_core::{AttemptKey, BootId, InvocationId, StartKind, Timestamp, Uptime};
 use bij_jetson::{CapturedTree, Machine};
 use bij_store::Store;
 use bijd::BoardRecorder;
@@ -30,7 +30,7 @@ fn spent() -> Duration {
 fn now(second: u32) -> Now {
     Now {
         at: Timestamp::from_micros(i64::from(second) * 1_000_000),
-        uptime: TimeSpan::from_secs(second),
+        uptime: Uptime::from_secs(second),
     }
 }
 

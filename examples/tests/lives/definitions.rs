@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::definition::{Definition, ExperimentSpec, SourceFile, Syntax};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::{Definition, SourceFile, Syntax};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/definitions");
 /// Where `cargo xtask stage` puts the programs and the script.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::queue::{
     Amount, Dependencies, GpuClaim, GroupName, NotBefore, Origin, QueueState, QueuedRun, Terms,
     WaitingOn,
 };
 use bij_core::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
+use bij_definition::{SourceFile, SpecOverlay};
 use serde::{Deserialize, Serialize};
 
 use super::Waiting;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use tempfile::Builder;
 use thiserror::Error;
 use tokio::net::UnixListener;
 
@@ -46,20 +47,17 @@ impl Listener {
     fn bind_with(path: &Path, mode: u32) -> Result<Self, ListenError> {
         let failed = |source| ListenError { path: path.to_owned(), source };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        // An earlier process with the same id may have left it.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let bind = || {
-            let socket = UnixListener::bind(&temporary)?;
+        let bind = || -> io::Result<UnixListener> {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            let prefix = format!(".{name}.");
+            let mut temporary = Builder::new();
+            let socket =
+                temporary.prefix(&prefix).make_in(directory, |path| UnixListener::bind(path))?;
             // The socket must have its mode before clients can find it.
-            fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
-            fs::rename(&temporary, path)?;
-            Ok(socket)
+            fs::set_permissions(socket.path(), Permissions::from_mode(mode))?;
+            Ok(socket.persist(path)?)
         };
-        let socket = bind().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(failed)?;
+        let socket = bind().map_err(failed)?;
         Ok(Self { socket, path: path.to_owned() })
     }
 

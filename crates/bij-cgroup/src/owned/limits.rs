@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-use bij_core::definition::CpuSet;
+use bij_core::spec::CpuSet;
 use bij_core::{Bytes, CpuQuota, Limit};
 use thiserror::Error;
 

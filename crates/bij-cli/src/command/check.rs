@@ -6,8 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::definition::{Problem, Warning};
-use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::port::{DefinitionSource as _, FindError, Found, Problem, Warning};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;

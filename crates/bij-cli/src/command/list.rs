@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bij_core::{Bytes, TimeSpan};
+use bij_core::{Bytes, SubState, TimeSpan};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -70,7 +70,7 @@ fn cells(status: &ExperimentStatus) -> [Cell<'_>; 14] {
         Cell::new(tone, symbol),
         status.id.as_str().into(),
         state(status, tone),
-        status.sub_state.as_deref().unwrap_or_default().into(),
+        status.sub_state.as_ref().map_or("", SubState::as_str).into(),
         status.run.map_or_else(String::new, |run| format!("#{run}")).into(),
         number(status.attempt.map(u64::from)).into(),
         crashes,
@@ -79,7 +79,7 @@ fn cells(status: &ExperimentStatus) -> [Cell<'_>; 14] {
         bytes(status.gpu_memory.filter(|bytes| *bytes > 0)).into(),
         status
             .cpu_usage_nsec
-            .map_or_else(String::new, |nsec| time::rough(TimeSpan::from_micros(nsec / 1_000)))
+            .map_or_else(String::new, |nsec| time::rough(TimeSpan::from_nanos(nsec)))
             .into(),
         status
             .last_end()

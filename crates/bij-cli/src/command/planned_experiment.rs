@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
 use bij_core::caller_environment::TOOLS;
-use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{DefinitionSource as _, Found};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::SpecOverlay;
 
 use super::check::{must_be_runnable, obstacle};
 use crate::args::ShellArgs;
@@ -128,7 +129,7 @@ fn program_path(program: &str) -> Result<String, CliError> {
 }
 
 /// Returns the current directory if the experiment's user can enter it.
-fn working_directory(scope: Scope) -> Option<bij_core::definition::AbsolutePath> {
+fn working_directory(scope: Scope) -> Option<bij_core::spec::AbsolutePath> {
     let here = std::env::current_dir().ok()?;
     // Under PID 1 the command runs as another user, and under every systemd with a `/tmp` of its own.
     let others_enter = || {

@@ -10,9 +10,9 @@ mod systemd;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use bij_core::definition::SpecOverlay;
 use bij_core::port::AttemptScan;
 use bij_core::{Attempt, AttemptEnd, AttemptKey, Cause, Exit, ExperimentId};
+use bij_definition::{SpecOverlay, to_toml};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
@@ -157,7 +157,7 @@ fn prepare(context: &Context, args: &RunArgs) -> Result<Vec<ExperimentId>, CliEr
     let mut ids: Vec<ExperimentId> = Vec::new();
     for PlannedExperiment { spec, is_defined } in plans {
         if !is_defined {
-            context.definitions().submit(&spec.id, &spec.to_toml())?;
+            context.definitions().submit(&spec.id, &to_toml(&spec))?;
         }
         if !overlay.is_empty() || context.definitions().extras(&spec.id)?.is_some() {
             context.definitions().set_extras(&spec.id, &overlay)?;
@@ -178,7 +178,7 @@ fn define_command(
 ) -> Result<ExperimentId, CliError> {
     let spec = ad_hoc(context, &args.command, name, overlay, &args.shell)?;
     if name.is_some() {
-        context.definitions().submit(&spec.id, &spec.to_toml())?;
+        context.definitions().submit(&spec.id, &to_toml(&spec))?;
         return Ok(spec.id);
     }
     Ok(context.definitions().submit_ad_hoc(spec)?.id)

@@ -1,6 +1,5 @@
 //! `bij show`: all properties of experiments.
 
-mod definition;
 mod overrides;
 
 use std::borrow::Cow;
@@ -8,6 +7,7 @@ use std::io::{self, Write};
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
+use bij_definition::settings_by_key;
 use bij_systemd::SettingsInForce;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
@@ -21,7 +21,6 @@ use crate::facts::ExperimentFacts;
 use crate::units::settings_in_force;
 use crate::view::{ExperimentStatus, TextFormat, View, WaitingRun, visible};
 use crate::{complete, facts};
-use definition::{Setting, settings};
 use overrides::settings_with_overrides;
 
 /// The arguments of `bij show`.
@@ -86,7 +85,7 @@ fn properties(
             all.push(setting("DefinitionStamp", found.stamp.as_str()));
             all.extend(match in_force {
                 Some(in_force) => settings_with_overrides(&found.spec, &found.stamp, in_force),
-                None => settings(&found.spec),
+                None => settings_by_key(&found.spec),
             });
         }
         Err(FindError::Missing { .. }) => all.push(setting("Definition", Value::Null)),
@@ -202,6 +201,9 @@ fn from_layout(context: &Context, id: &ExperimentId) -> Vec<Setting> {
     ];
     paths.into_iter().map(|(key, path)| setting(key, path.display().to_string())).collect()
 }
+
+/// A setting or another property: its key, and its value; null is systemd's default or none.
+pub(crate) type Setting = (String, Value);
 
 /// The properties of one experiment: `bij show`.
 #[derive(Clone, Debug)]

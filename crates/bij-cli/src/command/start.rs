@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bij_api::Client;
 use bij_api::message::{Entry, State, Submit, SubmitOptions};
-use bij_core::definition::SpecOverlay;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 use bij_core::queue::RunRef;
 use bij_core::{ExperimentId, RunEnd};
+use bij_definition::{SpecOverlay, to_toml};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -142,7 +142,7 @@ fn is_undefined(context: &Context, id: &ExperimentId) -> bool {
 fn define_from_config(context: &Context, id: &ExperimentId, config: &Path) -> Result<(), CliError> {
     let mut found = context.definitions().find_file(config)?;
     found.spec.id = id.clone();
-    context.definitions().submit(id, &found.spec.to_toml())?;
+    context.definitions().submit(id, &to_toml(&found.spec))?;
     context.terminal.status(&format!("{id}: defined by {}", found.source));
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bij_core::port::{DefinitionSource as _, FindError};
-use bij_core::{ActiveState, Cause, ExperimentId, TimeSpan, UnitStatus};
+use bij_core::{ActiveState, Cause, ExperimentId, SubState, TimeSpan, UnitStatus};
 use serde::Serialize;
 
 use crate::args::{IdArg, MaybeIdsArgs};
@@ -157,7 +157,7 @@ impl View for StatusPage {
             line("GPU memory", memory)?;
         }
         if let Some(nsec) = status.cpu_usage_nsec {
-            let used = time::precise(TimeSpan::from_micros(nsec / 1_000));
+            let used = time::precise(TimeSpan::from_nanos(nsec));
             let quota = status.cpu_quota_percent.as_ref();
             line("CPU", used + &quota.map_or_else(String::new, |q| format!(" (quota: {q}%)")))?;
         }
@@ -195,8 +195,8 @@ impl StatusPage {
     fn active_line(&self, format: &TextFormat) -> String {
         let status = &self.status;
         let (_, tone) = status.symbol();
-        let failed =
-            status.state == "failed" || status.sub_state.as_deref() == Some("auto-restart");
+        let is_restarting = status.sub_state.as_ref().is_some_and(SubState::is_waiting_for_restart);
+        let failed = status.state == "failed" || is_restarting;
         let sub = match (&status.result, &status.sub_state) {
             (Some(result), _) if status.state == "failed" => format!(" (Result: {result})"),
             (Some(result), Some(sub)) if failed => format!(" ({sub}) (Result: {result})"),

@@ -1,4 +1,4 @@
-use bij_core::definition::SpecOverlay;
+use bij_definition::SpecOverlay;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::*;

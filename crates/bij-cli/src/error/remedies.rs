@@ -4,9 +4,8 @@ use std::error::Error;
 use std::io;
 
 use bij_api::{ClientError, Refusal, RefusalKind};
-use bij_core::definition::DefinitionError;
-use bij_core::port::{FindError, LedgerError, UnitError};
-use bij_definitions::SubmitError;
+use bij_core::port::{DefinitionError, FindError, LedgerError, UnitError};
+use bij_definition::SubmitError;
 
 use super::{CliError, Kind};
 

@@ -50,7 +50,7 @@ pub(crate) async fn add(context: &Context, source: &QueueSource, all: &mut [Expe
 }
 
 fn has_processes(unit: &UnitStatus) -> bool {
-    !unit.active_state.is_down() && !unit.sub_state.starts_with("auto-restart")
+    !unit.active_state.is_down() && !unit.sub_state.is_waiting_for_restart()
 }
 
 fn ask_driver(root: &Path) -> GpuMemory {

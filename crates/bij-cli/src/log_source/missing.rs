@@ -48,11 +48,11 @@ pub(super) fn why(attempt: &Attempt, kept: JournalCoverage) -> Option<MissingLin
     }
 }
 
-/// Returns whether an entry was written after an attempt was opened, by the clock of the boot where both have it. The
+/// Returns whether an entry was written after an attempt was opened, by the clocks of the boot where both have one. The
 /// clock of an attempt includes suspended time, so it is never behind.
 fn is_after_start(entry: OldestEntry, attempt: &Attempt) -> bool {
-    match (entry.since_boot, attempt.started_uptime) {
-        (Some(written), Some(started)) => written > started,
+    match (entry.monotonic, attempt.started_uptime) {
+        (Some(written), Some(started)) => written.as_micros() > started.as_micros(),
         _ => entry.at > attempt.started,
     }
 }
@@ -72,7 +72,9 @@ pub(crate) fn kept_lines(attempt: &Attempt) -> Vec<LogRow> {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{AttemptKey, AttemptNumber, BootId, InvocationId, TimeSpan, Timestamp};
+    use bij_core::{
+        AttemptKey, AttemptNumber, BootId, InvocationId, MonotonicTime, Timestamp, Uptime,
+    };
 
     use super::*;
 
@@ -93,7 +95,7 @@ mod tests {
     }
 
     fn missing(begins: Option<i64>, is_persistent: bool) -> Option<MissingLines> {
-        let begin = |at| OldestEntry { at: Timestamp::from_micros(at), since_boot: None };
+        let begin = |at| OldestEntry { at: Timestamp::from_micros(at), monotonic: None };
         why(&attempt(), JournalCoverage { begins: begins.map(begin), is_persistent })
     }
 
@@ -109,10 +111,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_does_not_make_lines_missing() {
-        let attempt = Attempt { started_uptime: Some(TimeSpan::from_secs(9)), ..attempt() };
-        let begins = |since_boot| {
-            let since_boot = Some(TimeSpan::from_secs(since_boot));
-            Some(OldestEntry { at: Timestamp::from_micros(5_000), since_boot })
+        let attempt = Attempt { started_uptime: Some(Uptime::from_secs(9)), ..attempt() };
+        let begins = |monotonic| {
+            let monotonic = Some(MonotonicTime::from_secs(monotonic));
+            Some(OldestEntry { at: Timestamp::from_micros(5_000), monotonic })
         };
         let is_missing =
             |begins| why(&attempt, JournalCoverage { begins, is_persistent: true }).is_some();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
-use bij_core::{BootId, TimeSpan, Timestamp};
+use bij_core::{BootId, Timestamp, Uptime};
 use bij_host::{boot_id, uptime};
 use jiff::tz::TimeZone;
 
@@ -91,7 +91,7 @@ impl TextFormat {
             is_terminal: false,
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
-            boot: (BootId::from_bytes([1; 16]), TimeSpan::from_secs(1000)).into(),
+            boot: (BootId::from_bytes([1; 16]), Uptime::from_secs(1000)).into(),
             zone: TimeZone::UTC.into(),
         }
     }
@@ -99,18 +99,18 @@ impl TextFormat {
 
 /// The boot id and the uptime, read when they are first used.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BootClock(OnceLock<Option<(BootId, TimeSpan)>>);
+pub(crate) struct BootClock(OnceLock<Option<(BootId, Uptime)>>);
 
 impl BootClock {
     /// Returns the boot id and the uptime; `None` if they cannot be read.
-    pub(crate) fn get(&self) -> Option<(BootId, TimeSpan)> {
+    pub(crate) fn get(&self) -> Option<(BootId, Uptime)> {
         *self.0.get_or_init(|| Some((boot_id(Path::new("/")).ok()?, uptime()?)))
     }
 }
 
 #[cfg(test)]
-impl From<(BootId, TimeSpan)> for BootClock {
-    fn from(clock: (BootId, TimeSpan)) -> Self {
+impl From<(BootId, Uptime)> for BootClock {
+    fn from(clock: (BootId, Uptime)) -> Self {
         Self(Some(clock).into())
     }
 }

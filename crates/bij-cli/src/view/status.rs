@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::{
     ActiveState, Attempt, AttemptEnd, Cause, CpuQuota, Evidence, ExperimentId, InvocationId, Limit,
-    Progress, ServiceResult, Timestamp, UnitStatus,
+    Progress, ServiceResult, SubState, Timestamp, UnitStatus,
 };
 use serde::Serialize;
 use serde_json::Number;
@@ -17,7 +17,7 @@ use crate::facts::{ExperimentFacts, GpuShare};
 pub(crate) struct ExperimentStatus {
     pub(crate) id: ExperimentId,
     pub(crate) state: String,
-    pub(crate) sub_state: Option<String>,
+    pub(crate) sub_state: Option<SubState>,
     pub(crate) frozen: Option<bool>,
     pub(crate) masked: Option<bool>,
     pub(crate) result: Option<ServiceResult>,

@@ -39,7 +39,7 @@ pub(crate) fn iso(at: Timestamp, format: &TextFormat) -> String {
 
 /// Formats a span to the millisecond, as systemctl does with processor time: `1min 20.345s`.
 pub(crate) fn precise(span: TimeSpan) -> String {
-    let millis = span.as_micros() / 1_000;
+    let millis = span.as_millis();
     let (whole, rest) = (millis / 1_000, millis % 1_000);
     let (minutes, seconds) = (whole / 60, whole % 60);
     let tail = match (minutes, seconds, rest) {
@@ -57,8 +57,8 @@ pub(crate) fn precise(span: TimeSpan) -> String {
 
 /// Formats the two largest units of a span, milliseconds below a second: `2h 3min`, `12s`, `400ms`.
 pub(crate) fn rough(span: TimeSpan) -> String {
-    let seconds = span.as_micros() / 1_000_000;
-    if seconds == 0 { format!("{}ms", span.as_micros() / 1_000) } else { coarse(seconds) }
+    let seconds = span.as_secs();
+    if seconds == 0 { format!("{}ms", span.as_millis()) } else { coarse(seconds) }
 }
 
 fn coarse(seconds: u64) -> String {
@@ -85,7 +85,7 @@ fn coarse(seconds: u64) -> String {
 /// Formats the distance to a time: `2h 3min ago`, or `in 5s` if the clock has gone back.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     match (now.since(at), at.since(now)) {
-        (Some(past), _) if past.as_micros() < 1_000_000 => "just now".to_owned(),
+        (Some(past), _) if past.as_secs() == 0 => "just now".to_owned(),
         (Some(past), _) => format!("{} ago", rough(past)),
         (None, Some(future)) => format!("in {}", rough(future)),
         (None, None) => "just now".to_owned(),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn spans_read_as_in_systemctl() {
-        let millis = |millis: u64| TimeSpan::from_micros(millis * 1_000);
+        let millis = TimeSpan::from_millis;
         assert_eq!(precise(millis(7)), "7ms");
         assert_eq!(precise(millis(1_005)), "1.005s");
         assert_eq!(precise(millis(80_345)), "1min 20.345s");

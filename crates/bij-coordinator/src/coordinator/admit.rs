@@ -14,10 +14,9 @@ use crate::policy::requeue_interrupted;
 use crate::{Admission, AdmissionVerdict, Now, Ports};
 
 /// How long a unit that was admitted without a record counts as starting, in microseconds.
-const UNRECORDED_START_TIMEOUT: u64 = 30_000_000;
-/// How long a refused start is remembered, in microseconds: on a loaded machine the signal of its skip
-/// arrives late.
-const REFUSAL_KEPT: u64 = 600_000_000;
+const UNRECORDED_START_TIMEOUT: TimeSpan = TimeSpan::from_secs(30);
+/// How long a refused start is remembered: on a loaded machine the signal of its skip arrives late.
+const REFUSAL_KEPT: TimeSpan = TimeSpan::from_secs(600);
 /// Reason of a run whose start was skipped without calling the hook.
 const SKIP_REASON: &str = "the service manager could not prepare its start: is /run or a disk full, or read-only? \
                    its unit's journal tells";
@@ -106,8 +105,7 @@ impl<P: Ports> Coordinator<P> {
     fn expect_skip(&mut self, invocation: Option<InvocationId>) {
         let now = self.seen.now.uptime;
         self.refused.retain(|_, until| now < *until);
-        let until = TimeSpan::from_micros(now.as_micros().saturating_add(REFUSAL_KEPT));
-        self.refused.extend(invocation.map(|invocation| (invocation, until)));
+        self.refused.extend(invocation.map(|invocation| (invocation, now + REFUSAL_KEPT)));
     }
 
     /// Forgets a run whose end is recorded but not announced by an event yet, because the disk is full. A start
@@ -223,8 +221,7 @@ impl<P: Ports> Coordinator<P> {
     fn admit_unrecorded(&mut self, run: &QueuedRun) {
         self.state.stops.remove(&run.run.experiment);
         let unit = admission::untracked(run);
-        let until = self.seen.now.uptime.as_micros().saturating_add(UNRECORDED_START_TIMEOUT);
-        let until = TimeSpan::from_micros(until);
+        let until = self.seen.now.uptime + UNRECORDED_START_TIMEOUT;
         self.seen.untracked_units.push(unit.clone());
         let admitted = UnrecordedAdmission { unit, until };
         self.admitted_unrecorded.insert(run.run.experiment.clone(), admitted);

@@ -1,11 +1,12 @@
 //! Reads definitions: terms, obstacles, extras that are no longer allowed, and the settings of running experiments.
 
-use bij_core::definition::{ExperimentSpec, SourceFile, SpecOverlay};
 use bij_core::port::{Change, DefinitionSource};
 use bij_core::queue::{QueueState, QueuedRun, Terms};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
-    Celsius, CpuQuota, ExperimentId, InvocationId, Limit, MemoryLimit, Percent, TimeSpan,
+    Celsius, CpuQuota, ExperimentId, InvocationId, Limit, MemoryLimit, Percent, TimeSpan, Uptime,
 };
+use bij_definition::{SourceFile, SpecOverlay};
 
 use super::Coordinator;
 use crate::heat::Living;
@@ -16,8 +17,8 @@ use crate::{Ports, terms};
 const HOLDER: &str = "bij-coordinator";
 /// More than any machine's processors.
 const UNBOUNDED: Percent = Percent::new(100 * 4096);
-/// Interval at which definitions of running experiments are checked for changes, in microseconds.
-const CHECK_INTERVAL: u64 = 1_000_000;
+/// Interval at which definitions of running experiments are checked for changes.
+const CHECK_INTERVAL: TimeSpan = TimeSpan::from_secs(1);
 
 impl<P: Ports> Coordinator<P> {
     /// Returns the terms that an experiment's definition asks for, if it is usable.
@@ -68,9 +69,7 @@ impl<P: Ports> Coordinator<P> {
     pub(super) fn refresh_running_settings(&mut self, id: &ExperimentId) {
         let uptime = self.seen.now.uptime;
         let known = self.running_settings.get(id);
-        let is_fresh = |known: &RunningSettings| {
-            uptime.as_micros().saturating_sub(known.checked_at.as_micros()) < CHECK_INTERVAL
-        };
+        let is_fresh = |known: &RunningSettings| uptime - known.checked_at < CHECK_INTERVAL;
         if known.is_some_and(is_fresh) {
             return;
         }
@@ -110,15 +109,15 @@ pub(super) struct RunningSettings {
     pub(super) gpu_memory: Option<MemoryLimit>,
     /// Last observed invocation, and the uptime since when it is up. It is computed once, because two clocks
     /// never agree to the microsecond.
-    pub(super) attempt: Option<(InvocationId, TimeSpan)>,
+    pub(super) attempt: Option<(InvocationId, Uptime)>,
     /// Fingerprint of the files that it was read from.
     fingerprint: u64,
     /// Uptime of the last check of the files.
-    checked_at: TimeSpan,
+    checked_at: Uptime,
 }
 
 impl RunningSettings {
-    pub(super) fn living(&self, id: &ExperimentId, priority: i32, since: TimeSpan) -> Living {
+    pub(super) fn living(&self, id: &ExperimentId, priority: i32, since: Uptime) -> Living {
         Living {
             experiment: id.clone(),
             priority,

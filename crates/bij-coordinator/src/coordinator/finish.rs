@@ -33,7 +33,7 @@ pub(super) enum Failure {
 }
 
 /// Delay before a failed stop is tried again, in microseconds.
-const STOP_RETRY_DELAY: u64 = 5_000_000;
+const STOP_RETRY_DELAY: TimeSpan = TimeSpan::from_secs(5);
 
 impl<P: Ports> Coordinator<P> {
     /// Waits until a start or stop finishes; for ever if none is under way.
@@ -152,8 +152,7 @@ impl<P: Ports> Coordinator<P> {
         let run = self.state.up_of(&experiment).map(|run| run.run.clone());
         let data = [("action", "stop".to_owned()), ("text", text)];
         self.note(EventKind::ActionFailed, run.as_ref(), data);
-        let again = self.seen.now.uptime.as_micros().saturating_add(STOP_RETRY_DELAY);
-        let not_before = TimeSpan::from_micros(again);
+        let not_before = self.seen.now.uptime + STOP_RETRY_DELAY;
         let wish = self.state.stops.get(&experiment).map(|wish| wish.order.clone());
         let order = wish.unwrap_or_else(|| Order::stop(String::new()));
         self.state.stops.insert(experiment, StopRequest { order, not_before });

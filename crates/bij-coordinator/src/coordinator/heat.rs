@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::queue::{EventKind, WaitingOn};
-use bij_core::{Celsius, ExperimentId, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Uptime};
 
 use super::Coordinator;
 use crate::heat::{HeatMove, HeatSettings, Living};
@@ -71,9 +71,8 @@ impl<P: Ports> Coordinator<P> {
                 continue;
             };
             if settings.attempt.is_none_or(|(known, _)| known != invocation) {
-                let age = age.unwrap_or_default().as_micros();
-                let since = self.seen.now.uptime.as_micros().saturating_sub(age);
-                settings.attempt = Some((invocation, TimeSpan::from_micros(since)));
+                let since = self.seen.now.uptime - age.unwrap_or_default();
+                settings.attempt = Some((invocation, since));
             }
         }
         let next = self.next_to_start_when_cool();
@@ -108,14 +107,14 @@ impl<P: Ports> Coordinator<P> {
         let (experiment, priority) = (first.run.experiment.clone(), first.terms.priority);
         self.refresh_running_settings(&experiment);
         // Once started, it would be the youngest of all.
-        let since = TimeSpan::from_micros(u64::MAX);
-        Some(self.running_settings.get(&experiment)?.living(&experiment, priority, since))
+        let settings = self.running_settings.get(&experiment)?;
+        Some(settings.living(&experiment, priority, Uptime::MAX))
     }
 
     fn living(&self, id: &ExperimentId) -> Option<Living> {
         let settings = self.running_settings.get(id)?;
         let priority = self.state.up_of(id).map_or(0, |run| run.terms.priority);
-        let since = settings.attempt.map_or(TimeSpan::default(), |(_, since)| since);
+        let since = settings.attempt.map_or(Uptime::BOOT, |(_, since)| since);
         Some(settings.living(id, priority, since))
     }
 }

@@ -233,8 +233,7 @@ impl<P: Ports> Coordinator<P> {
         if uptime < self.health_due {
             return;
         }
-        let interval = self.state.settings.health_interval().as_micros();
-        self.health_due = TimeSpan::from_micros(uptime.as_micros().saturating_add(interval));
+        self.health_due = uptime + self.state.settings.health_interval();
         for run in self.state.up().filter(|run| run.state == QueueState::Running) {
             let id = &run.run.experiment;
             let Some(unit) = self.seen.units.get(id) else { continue };
@@ -274,8 +273,7 @@ impl<P: Ports> Coordinator<P> {
 
     /// Schedules a search for unclosed attempts, because a unit is down or may be.
     pub(super) fn schedule_unclosed_search(&mut self) {
-        let due = self.seen.now.uptime.as_micros().saturating_add(CLOSING_DELAY.as_micros());
-        self.unclosed_due.get_or_insert(TimeSpan::from_micros(due));
+        self.unclosed_due.get_or_insert(self.seen.now.uptime + CLOSING_DELAY);
     }
 
     /// Finds the ends of unclosed attempts, if a search is due.

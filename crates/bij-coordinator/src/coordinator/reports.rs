@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_core::port::DefinitionError;
 use bij_core::queue::EventKind;
-use bij_core::{Bytes, ExperimentId};
+use bij_core::{Bytes, CoordinatorSettings, ExperimentId};
 
 use super::Coordinator;
 use crate::policy::{GpuUse, PowerModeStatus, PowerTarget};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{Dependencies, Dependency, GroupName, QueuedRun, RunRef, Submission};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, RunState};
 
 use super::Coordinator;

@@ -1,6 +1,6 @@
 //! Failures of the bus and the store, and when to retry.
 
-use bij_core::{TimeSpan, Timestamp, error_chain};
+use bij_core::{TimeSpan, Timestamp, Uptime, error_chain};
 
 use crate::Now;
 use crate::policy::Unreachable;
@@ -20,7 +20,7 @@ pub(super) struct Troubles {
 struct Trouble {
     text: String,
     since: Timestamp,
-    retry_at: TimeSpan,
+    retry_at: Uptime,
 }
 
 /// Port that has failed.
@@ -38,8 +38,7 @@ impl Troubles {
         error: &dyn std::error::Error,
         now: Now,
     ) {
-        let retry_at = now.uptime.as_micros().saturating_add(RETRY_DELAY.as_micros());
-        let retry_at = TimeSpan::from_micros(retry_at);
+        let retry_at = now.uptime + RETRY_DELAY;
         let slot = self.slot(source);
         let since = slot.as_ref().map_or(now.at, |trouble| trouble.since);
         *slot = Some(Trouble { text: error_chain(error), since, retry_at });
@@ -51,7 +50,7 @@ impl Troubles {
     }
 
     /// Returns whether the port has failed and is not to be retried yet.
-    pub(super) fn is_waiting(&self, source: TroubleSource, uptime: TimeSpan) -> bool {
+    pub(super) fn is_waiting(&self, source: TroubleSource, uptime: Uptime) -> bool {
         let trouble = match source {
             TroubleSource::Bus => &self.bus,
             TroubleSource::Store => &self.store,
@@ -66,12 +65,12 @@ impl Troubles {
     }
 
     /// Returns the uptime of the next retry.
-    pub(super) fn next_try(&self) -> Option<TimeSpan> {
+    pub(super) fn next_try(&self) -> Option<Uptime> {
         [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.retry_at).min()
     }
 
     /// Returns the uptime at which all failures have been retried.
-    pub(super) fn last_try(&self) -> Option<TimeSpan> {
+    pub(super) fn last_try(&self) -> Option<Uptime> {
         [&self.bus, &self.store].into_iter().flatten().map(|trouble| trouble.retry_at).max()
     }
 

@@ -10,7 +10,7 @@
 //! wait before the next raise. So a periodic load ends at the budget of its peaks, and the ladder does not
 //! oscillate with it.
 
-use bij_core::TimeSpan;
+use bij_core::Uptime;
 
 use super::temperature::{LEAD, TemperatureTrend, seconds_between};
 
@@ -54,7 +54,7 @@ pub(super) struct Budget {
     limit: Option<f64>,
     /// Last budget that held.
     proven: Option<f64>,
-    changed: Option<TimeSpan>,
+    changed: Option<Uptime>,
     /// Whether the last change was a raise that has not been proven yet.
     on_trial: bool,
     /// Number of cuts in a row without effect, and the temperature at the last cut.
@@ -69,14 +69,14 @@ pub(super) struct Budget {
 struct Peak {
     now: f64,
     before: f64,
-    since: TimeSpan,
+    since: Uptime,
 }
 
 impl Peak {
     const NONE: Self =
-        Self { now: f64::NEG_INFINITY, before: f64::NEG_INFINITY, since: TimeSpan::from_micros(0) };
+        Self { now: f64::NEG_INFINITY, before: f64::NEG_INFINITY, since: Uptime::BOOT };
 
-    fn update(&mut self, at: TimeSpan, smoothed: f64, half: f64) {
+    fn update(&mut self, at: Uptime, smoothed: f64, half: f64) {
         if seconds_between(self.since, at) >= half {
             *self = Self { now: smoothed, before: self.now, since: at };
         }
@@ -138,7 +138,7 @@ impl Budget {
     }
 
     /// Lifts the budget, because no experiment is left; the proven budget is kept.
-    pub(super) fn lift(&mut self, at: TimeSpan) {
+    pub(super) fn lift(&mut self, at: Uptime) {
         if self.limit.is_some() {
             self.cut_at = f64::INFINITY;
             self.change(at, None, true);
@@ -153,7 +153,7 @@ impl Budget {
     /// Changes the budget if the temperature requires it.
     pub(super) fn update(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         trend: &TemperatureTrend,
         by: BudgetInputs,
     ) -> BudgetChange {
@@ -174,7 +174,7 @@ impl Budget {
         BudgetChange::Raised
     }
 
-    fn cut(&mut self, at: TimeSpan, trend: &TemperatureTrend, by: BudgetInputs, in_haste: bool) {
+    fn cut(&mut self, at: Uptime, trend: &TemperatureTrend, by: BudgetInputs, in_haste: bool) {
         let from = self.limit.map_or(by.demand, |limit| limit.min(by.demand));
         self.failed_cuts =
             if trend.smoothed >= self.cut_at { (self.failed_cuts + 1).min(8) } else { 1 };
@@ -200,7 +200,7 @@ impl Budget {
         self.change(at, Some(to), false);
     }
 
-    fn raise(&mut self, at: TimeSpan, limit: f64, by: BudgetInputs) {
+    fn raise(&mut self, at: Uptime, limit: f64, by: BudgetInputs) {
         let goal = by.throttle - GOAL_BELOW - COOL_AMBIENT;
         let peak = self.peak.get();
         let share = goal / (peak - COOL_AMBIENT).max(f64::MIN_POSITIVE);
@@ -218,7 +218,7 @@ impl Budget {
         self.change(at, Some(to).filter(|_| is_of_use), true);
     }
 
-    fn change(&mut self, at: TimeSpan, limit: Option<f64>, on_trial: bool) {
+    fn change(&mut self, at: Uptime, limit: Option<f64>, on_trial: bool) {
         self.limit = limit;
         self.changed = Some(at);
         self.on_trial = on_trial;

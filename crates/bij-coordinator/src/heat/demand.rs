@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, TimeSpan, Uptime};
 
 use super::Living;
 use super::allocation::{self, Motion, Restraint};
@@ -26,7 +26,7 @@ pub(super) struct Demands(BTreeMap<ExperimentId, MeasuredDemand>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct MeasuredDemand {
-    since: TimeSpan,
+    since: Uptime,
     cpu_time: TimeSpan,
     /// Highest use, in percent of one processor; `None` before the first window has ended.
     most: Option<f64>,
@@ -37,7 +37,7 @@ impl Demands {
     /// budget.
     pub(super) fn measure(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         living: &[Living],
         is_budget: bool,
         restraints: &Restraints,
@@ -51,7 +51,7 @@ impl Demands {
             if seconds < WINDOW {
                 continue;
             }
-            let taken = seconds_between(measured.cpu_time, cpu_time) / seconds * 100.0;
+            let taken = cpu_time.saturating_sub(measured.cpu_time).as_secs_f64() / seconds * 100.0;
             (measured.since, measured.cpu_time) = (at, cpu_time);
             let Restraint { cap, motion } = restraints.restraint(&one.experiment);
             let is_limited = cap.is_some_and(|cap| taken >= allocation::percent(cap) * CAP_REACHED)
@@ -98,7 +98,7 @@ mod tests {
             cpu_time += u64::from(*taken) * 10_000;
             one.cpu_time = Some(TimeSpan::from_micros(cpu_time));
             let restraint = Restraint { cap, motion: Motion::Running };
-            let (at, living) = (TimeSpan::from_secs(second), std::slice::from_ref(&one));
+            let (at, living) = (Uptime::from_secs(second), std::slice::from_ref(&one));
             let restraints = Restraints { each: [(id("a"), restraint)].into(), gpu };
             demands.measure(at, living, is_budget, &restraints);
         }

@@ -1,6 +1,6 @@
 //! Gate of heat control: holds new starts.
 
-use bij_core::TimeSpan;
+use bij_core::Uptime;
 
 use super::temperature::{LEAD, TemperatureTrend, seconds_between};
 use super::{Because, HeatMove, HeatStep};
@@ -20,8 +20,8 @@ const MIN_BETWEEN_OPENINGS: f64 = 1800.0;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Gate {
     closed: Option<Because>,
-    opened_at: Option<TimeSpan>,
-    cool_since: Option<TimeSpan>,
+    opened_at: Option<Uptime>,
+    cool_since: Option<Uptime>,
     /// Sum of the CPU quotas of all experiments when the gate closed.
     ceiling: f64,
     /// CPU quota that may start although the gate is closed.
@@ -92,7 +92,7 @@ impl Gate {
         &mut self,
         trend: &TemperatureTrend,
         throttle: f64,
-        at: TimeSpan,
+        at: Uptime,
     ) -> Option<HeatMove> {
         let is_over = |opened| seconds_between(opened, at) >= MIN_BETWEEN_OPENINGS;
         if self.closed.is_none()
@@ -110,7 +110,7 @@ impl Gate {
         &mut self,
         trend: &TemperatureTrend,
         throttle: f64,
-        at: TimeSpan,
+        at: Uptime,
     ) -> bool {
         if !is_cool(trend, throttle) {
             self.cool_since = None;

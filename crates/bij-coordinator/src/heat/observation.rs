@@ -1,13 +1,13 @@
 //! Observations of heat control.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 /// An observation of the machine's temperatures and experiments.
 #[derive(Clone, Copy, Debug)]
 pub struct HeatObservation<'a> {
     /// Time of the observation, on a clock that never goes back.
-    pub uptime: TimeSpan,
+    pub uptime: Uptime,
     /// Readings of all thermal zones.
     pub zones: &'a Result<Vec<ZoneReading>, Unread>,
     /// Experiments that are up, in any order.
@@ -35,7 +35,7 @@ pub struct Living {
     /// Priority of its run; the lowest is restrained first.
     pub priority: i32,
     /// Uptime since when it is up; among equal priorities the youngest is restrained first.
-    pub since: TimeSpan,
+    pub since: Uptime,
     /// Processor time that its definition allows, where 100 % is one processor: its `CPUQuota=`, or all
     /// processors.
     pub cpu: Percent,

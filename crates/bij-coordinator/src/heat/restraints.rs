@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, Uptime};
 
 use super::allocation::{self, Motion, Restraint};
 use super::demand::Demands;
@@ -43,11 +43,11 @@ pub(super) struct RestraintPlanner {
     /// Experiments whose last move failed.
     failed: BTreeSet<ExperimentId>,
     /// Experiments suspended because of their own limit, each with the uptime since when.
-    suspended: BTreeMap<ExperimentId, TimeSpan>,
+    suspended: BTreeMap<ExperimentId, Uptime>,
     /// Measured use of processor time.
     demands: Demands,
     /// Uptime since which the restraints are tighter than needed, because an experiment has ended.
-    loosening_since: Option<TimeSpan>,
+    loosening_since: Option<Uptime>,
 }
 
 impl RestraintPlanner {
@@ -95,7 +95,7 @@ impl RestraintPlanner {
     }
 
     /// Records the processor time that each has used.
-    pub(super) fn measure(&mut self, at: TimeSpan, living: &[Living], is_budget: bool) {
+    pub(super) fn measure(&mut self, at: Uptime, living: &[Living], is_budget: bool) {
         self.demands.measure(at, living, is_budget, &self.current);
     }
 
@@ -142,7 +142,7 @@ impl RestraintPlanner {
     /// Suspends the experiments for which it is too hot by their own limit, until it is cool for them.
     pub(super) fn suspend_over_own_limit(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         order: &[&Living],
         trend: &TemperatureTrend,
     ) {
@@ -206,7 +206,7 @@ impl RestraintPlanner {
 
     /// Delays a loosening of the restraints: an experiment that has ended may soon be replaced, so its share is
     /// given to the others only after a while.
-    pub(super) fn delay_loosening(&mut self, at: TimeSpan, mut wanted: Restraints) -> Restraints {
+    pub(super) fn delay_loosening(&mut self, at: Uptime, mut wanted: Restraints) -> Restraints {
         let is_looser = |id, now: &Restraint| wanted.restraint(id).is_looser_than(*now);
         let looser: Vec<_> = self
             .current

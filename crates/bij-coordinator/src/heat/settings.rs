@@ -1,6 +1,6 @@
 //! Thresholds of heat control.
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::{Celsius, TimeSpan};
 use thiserror::Error;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, TimeSpan};
+use bij_core::{Celsius, Uptime};
 
 use super::moves::Because;
 
@@ -23,7 +23,7 @@ const GIVEN_UP_AFTER: f64 = 300.0;
 /// Tracks temperatures from reading to reading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TemperatureTracker {
-    at: Option<TimeSpan>,
+    at: Option<Uptime>,
     /// Hottest reading of the last observation that had one.
     raw: Option<f64>,
     smoothed: f64,
@@ -35,7 +35,7 @@ pub(super) struct TemperatureTracker {
 #[derive(Clone, Debug, PartialEq)]
 struct KnownZone {
     last: f64,
-    gone_since: Option<TimeSpan>,
+    gone_since: Option<Uptime>,
 }
 
 /// Summary of the readings of all zones.
@@ -85,7 +85,7 @@ impl TemperatureTracker {
     /// Takes in the readings of one observation.
     pub(super) fn update(
         &mut self,
-        at: TimeSpan,
+        at: Uptime,
         zones: &Result<Vec<ZoneReading>, Unread>,
         throttle: f64,
     ) -> ZoneSummary {
@@ -132,7 +132,7 @@ impl TemperatureTracker {
         self.slope = self.slope.min(0.0);
     }
 
-    fn smooth(&mut self, at: TimeSpan, raw: f64) {
+    fn smooth(&mut self, at: Uptime, raw: f64) {
         let Some(last) = self.at.replace(at) else {
             (self.smoothed, self.slope) = (raw, 0.0);
             return;
@@ -148,7 +148,7 @@ impl TemperatureTracker {
     }
 
     /// Returns the zones that are missed, and forgets those that were switched off.
-    fn missed(&mut self, at: TimeSpan, throttle: f64) -> Option<String> {
+    fn missed(&mut self, at: Uptime, throttle: f64) -> Option<String> {
         let cool = self.smoothed <= throttle - MISSED_BELOW;
         self.zones.retain(|_, known| match known.gone_since {
             None => true,
@@ -176,7 +176,6 @@ fn describe_unreadable(zones: &[ZoneReading]) -> String {
 }
 
 /// Returns the seconds from one time to a later one; 0 if it is not later.
-pub(super) fn seconds_between(from: TimeSpan, to: TimeSpan) -> f64 {
-    let micros = to.as_micros().saturating_sub(from.as_micros());
-    TimeSpan::from_micros(micros).as_duration().as_secs_f64()
+pub(super) fn seconds_between(from: Uptime, to: Uptime) -> f64 {
+    (to - from).as_secs_f64()
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::{
-    DeniedExtra, ExperimentSpec, SourceFile, SpecOverlay, check_extras as denied_by_policy,
-};
 use bij_core::queue::{
     Dependency, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
 };
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Requester, RunId, RunNumber};
+use bij_definition::{DeniedExtra, SourceFile, SpecOverlay, check_extras as denied_by_policy};
 
 use super::{check_admissible, check_group};
 use crate::policy::{Joining, Observation, State, decide, find_cycle};

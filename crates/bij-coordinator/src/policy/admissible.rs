@@ -1,7 +1,7 @@
 //! Runs that are refused when they are submitted because they could never start.
 
 use bij_core::Bytes;
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::queue::Terms;
 use thiserror::Error;
 

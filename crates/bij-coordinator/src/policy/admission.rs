@@ -1,10 +1,10 @@
 //! Decides about starts that were requested elsewhere: by `systemctl start`, the boot, `Restart=`.
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Change;
 use bij_core::queue::{
     ClosedGate, Dependency, Origin, Place, QueueState, QueuedRun, Submission, Terms, WaitingOn,
 };
+use bij_core::spec::ExperimentSpec;
 use bij_core::{RunId, RunNumber};
 
 use super::{

@@ -5,7 +5,6 @@ use bij_core::queue::QueueState;
 use bij_core::{ActiveState, Cause, OrderKind, RunEnd, TimeSpan};
 
 use super::heat::was_stopped_for_heat;
-use super::time::after;
 use super::{Action, LastAttempt, Observation, Report, State};
 
 /// How long the end of an attempt may stay unrecorded before its run is ended: its hook may still be
@@ -38,7 +37,7 @@ pub(super) fn give_up(state: &State, seen: &Observation, report: &mut Report) ->
         }
         let failed = (seen.units.get(experiment))
             .is_some_and(|unit| unit.active_state == ActiveState::Failed);
-        let timeout = after(missing.since, END_RECORD_TIMEOUT);
+        let timeout = missing.since + END_RECORD_TIMEOUT;
         let by = match missing.last {
             // The machine or the user's manager is going down; the next coordinator resumes the run.
             LastAttempt::Ended(Cause::Reboot | Cause::ManagerStop | Cause::PowerLoss) => continue,

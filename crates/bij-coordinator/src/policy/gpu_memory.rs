@@ -9,7 +9,6 @@ use bij_core::queue::QueuedRun;
 use bij_core::{Bytes, ExperimentId, Order, OrderKind, TimeSpan};
 
 use super::heat::requeue_first;
-use super::time::after;
 use super::unit_orders::OURSELVES;
 use super::{Action, Observation, Report, State, health};
 use crate::Health;
@@ -34,7 +33,7 @@ pub(super) fn guard(state: &State, seen: &Observation, report: &mut Report) -> V
         let before = state.over_gpu_memory.get(experiment).copied();
         let since = before.unwrap_or(seen.now.uptime);
         report.over_gpu_memory.insert(experiment.clone(), since);
-        let grace_ends = after(since, grace);
+        let grace_ends = since + grace;
         if seen.now.uptime < grace_ends {
             report.decide_again_at(grace_ends);
         } else if !state.busy.contains_key(experiment) && !state.stops.contains_key(experiment) {
@@ -58,7 +57,7 @@ pub(super) fn requeue_stopped(
     for run in state.up().filter(|run| !state.busy.contains_key(&run.run.experiment)) {
         let Some(missing) = seen.missing_by(run, OrderKind::GpuMemory) else { continue };
         let Some(delay) = missing.restart_after else { continue };
-        let due = after(missing.since, delay);
+        let due = missing.since + delay;
         if seen.now.uptime < due {
             report.decide_again_at(due);
         } else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::Change;
 use bij_core::queue::EventKind;
-use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Timestamp};
+use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Timestamp, Uptime};
 
 use super::{Action, Observation, Report, State};
 use crate::{Health, Now};
@@ -42,7 +42,7 @@ pub struct HealthMemory {
     pub since: Timestamp,
     step: Option<u64>,
     /// Uptime at which this step was first observed.
-    stepped_at: TimeSpan,
+    stepped_at: Uptime,
     restarts: Option<u32>,
     invocation: Option<InvocationId>,
 }
@@ -92,11 +92,11 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
     }
 }
 
-fn stalled(vitals: &Vitals, stepped_at: TimeSpan, now: Now) -> Option<Health> {
+fn stalled(vitals: &Vitals, stepped_at: Uptime, now: Now) -> Option<Health> {
     let bound = vitals.stall_after?;
-    let still = now.uptime.as_micros().saturating_sub(stepped_at.as_micros());
-    (still >= bound.as_micros()).then(|| {
-        let seconds = TimeSpan::from_micros(still / 1_000_000 * 1_000_000);
+    let still = now.uptime - stepped_at;
+    (still >= bound).then(|| {
+        let seconds = still.truncated_to(TimeSpan::from_secs(1));
         let at =
             vitals.step.map_or("no step yet".to_owned(), |step| format!("still at step {step}"));
         Health::Stalled { reason: format!("{at} after {seconds}") }

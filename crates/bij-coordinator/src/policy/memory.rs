@@ -1,6 +1,6 @@
 //! Gates of memory: claims must stay within the budget, and enough memory must be available.
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::ClosedGate;
 use bij_core::{Bytes, Percent};

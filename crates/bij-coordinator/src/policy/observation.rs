@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bij_core::port::{Closing, Sample};
 use bij_core::queue::{Claim, GoingDown, GroupName, QueuedRun, RunRef, Terms};
 use bij_core::{
-    ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, TimeSpan, Timestamp, UnitStatus,
+    ActiveState, Cause, ExperimentId, OrderKind, RunId, RunState, SubState, TimeSpan, Timestamp,
+    UnitStatus, Uptime,
 };
 
 use super::{GpuUse, PowerModeStatus, ThermalStatus, Vitals};
@@ -74,7 +75,7 @@ pub struct MissingUnit {
     /// State of its newest attempt.
     pub last: LastAttempt,
     /// Uptime at which its unit was first observed to be down.
-    pub since: TimeSpan,
+    pub since: Uptime,
     /// Order to stop that was in force when the attempt ended, or that cancelled the restart.
     pub order: Option<OrderKind>,
     /// Delay after its end until the coordinator restarts it; `None` if its restarts are used up, or if
@@ -123,12 +124,12 @@ impl Observation {
     /// Returns whether an experiment's unit is up, or its start conditions are being checked.
     pub fn is_on_its_way(&self, experiment: &ExperimentId) -> bool {
         let unit = self.units.get(experiment);
-        unit.is_some_and(|unit| is_up(unit) || unit.sub_state == CONDITION)
+        unit.is_some_and(|unit| is_up(unit) || unit.sub_state == SubState::Condition)
     }
 
     /// Returns whether an experiment can have processes; a unit that waits for its restart is up without any.
     pub(super) fn has_processes(&self, experiment: &ExperimentId) -> bool {
-        let waits = |unit: &UnitStatus| unit.sub_state.starts_with(AUTO_RESTART);
+        let waits = |unit: &UnitStatus| unit.sub_state.is_waiting_for_restart();
         self.units.get(experiment).is_some_and(|unit| is_up(unit) && !waits(unit))
     }
 
@@ -161,12 +162,6 @@ impl Observation {
     }
 }
 
-/// `SubState` while conditions are being checked (`ExecCondition=`).
-const CONDITION: &str = "condition";
-
-/// Prefix of `SubState` while a restart is due; newer systemd adds whether the restart is queued.
-const AUTO_RESTART: &str = "auto-restart";
-
 /// Returns whether a unit is up, on its way up, or on its way down. A unit whose start conditions are being
 /// checked is not up yet.
 fn is_up(unit: &UnitStatus) -> bool {
@@ -175,7 +170,7 @@ fn is_up(unit: &UnitStatus) -> bool {
         | ActiveState::Reloading
         | ActiveState::Activating
         | ActiveState::Deactivating
-        | ActiveState::Other(_) => unit.sub_state != CONDITION,
+        | ActiveState::Other(_) => unit.sub_state != SubState::Condition,
         ActiveState::Inactive | ActiveState::Failed => false,
     }
 }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bij_core::RunId;
-use bij_core::definition::{Clocks, PowerMode};
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
+use bij_core::spec::{Clocks, PowerModeRef};
 
 use super::{Observation, State};
 use crate::heat::Level;
@@ -74,11 +74,11 @@ pub struct PowerModeOption {
 }
 
 impl PowerModeStatus {
-    fn find(&self, wanted: &PowerMode) -> Option<&PowerModeOption> {
+    fn find(&self, wanted: &PowerModeRef) -> Option<&PowerModeOption> {
         self.offered.iter().find(|offer| match wanted {
-            PowerMode::Number(number) => offer.id == *number,
+            PowerModeRef::Number(number) => offer.id == *number,
             // NVIDIA writes MODE_30W here and 30W there.
-            PowerMode::Name(name) => plain(&offer.name) == plain(name),
+            PowerModeRef::Name(name) => plain(&offer.name) == plain(name),
         })
     }
 
@@ -92,7 +92,7 @@ impl PowerModeStatus {
 
     /// Returns why the board can never be in a mode while its list of modes stays as it is; `None` if it can, or
     /// if the list is not known.
-    pub(super) fn rules_out(&self, wanted: &PowerMode) -> Option<String> {
+    pub(super) fn rules_out(&self, wanted: &PowerModeRef) -> Option<String> {
         let is_known = match &self.trouble {
             Some(PowerModesUnknown::Unread(_)) => false,
             Some(PowerModesUnknown::NoneUnderstood(_)) => true,

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::spec::OnReboot;
 use bij_core::{Cause, RunEnd};
 
 use super::{Action, Interruption, State};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bij_core::queue::{ClosedGate, QueuedRun, WaitingOn};
-use bij_core::{ExperimentId, RunId, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, RunId, Timestamp, Uptime};
 
 use super::{HealthMemory, Observation, PowerTarget, State};
 
@@ -22,11 +22,11 @@ pub struct Report {
     /// Health of the runs that are up.
     pub health: BTreeMap<RunId, HealthMemory>,
     /// Experiments over their limit of the GPU's memory, each with the uptime since when.
-    pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
+    pub over_gpu_memory: BTreeMap<ExperimentId, Uptime>,
     /// Power mode and clocks that the board should have now.
     pub power_target: PowerTarget,
     /// Uptime at which a gate may open, or something else is due, without any event.
-    pub next_decision: Option<TimeSpan>,
+    pub next_decision: Option<Uptime>,
     /// Values of the machine that could not be read, with the errors.
     pub troubles: Vec<String>,
     /// Gates of the run that was reported last.
@@ -53,7 +53,7 @@ impl Report {
     }
 
     /// Requests another decision at this uptime.
-    pub(super) fn decide_again_at(&mut self, uptime: TimeSpan) {
+    pub(super) fn decide_again_at(&mut self, uptime: Uptime) {
         self.next_decision = Some(self.next_decision.map_or(uptime, |next| next.min(uptime)));
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::{CoordinatorSettings, OnReboot};
+use bij_core::CoordinatorSettings;
 use bij_core::port::Change;
 use bij_core::queue::{
     Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, RunRef, SlotsFrom,
 };
-use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, TimeSpan};
+use bij_core::spec::OnReboot;
+use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, Uptime};
 
 use super::{BackOff, HealthMemory, Report};
 
@@ -38,7 +39,7 @@ pub struct State {
     /// Health of the runs that are up.
     pub health: BTreeMap<RunId, HealthMemory>,
     /// Experiments over their limit of the GPU's memory, each with the uptime since when.
-    pub over_gpu_memory: BTreeMap<ExperimentId, TimeSpan>,
+    pub over_gpu_memory: BTreeMap<ExperimentId, Uptime>,
     /// Report of the last decision, which knows since when gates are closed.
     pub last: Option<Report>,
 }
@@ -73,7 +74,7 @@ pub struct StopRequest {
     /// Reason and requester, for the ledger.
     pub order: Order,
     /// Uptime before which it is not tried again, because the last stop failed.
-    pub not_before: TimeSpan,
+    pub not_before: Uptime,
 }
 
 impl State {

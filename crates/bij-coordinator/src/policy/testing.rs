@@ -1,11 +1,14 @@
 //! Builders of small worlds for tests of decisions.
 
-use bij_core::definition::{Clocks, CoordinatorSettings};
+use bij_core::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::{
     Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
 };
-use bij_core::{ActiveState, BootId, Bytes, ExperimentId, RunId, TimeSpan, Timestamp, UnitStatus};
+use bij_core::spec::Clocks;
+use bij_core::{
+    ActiveState, BootId, Bytes, ExperimentId, RunId, SubState, Timestamp, UnitStatus, Uptime,
+};
 use proptest::prelude::ProptestConfig;
 
 use super::{Action, Decision, Observation, State, decide};
@@ -27,7 +30,7 @@ pub(super) const fn gib(number: u64) -> Bytes {
 
 pub(super) fn now(seconds: u32) -> Now {
     let at = Timestamp::from_micros(1_000_000_000_000_000 + i64::from(seconds) * 1_000_000);
-    Now { at, uptime: TimeSpan::from_secs(seconds) }
+    Now { at, uptime: Uptime::from_secs(seconds) }
 }
 
 /// Returns a waiting run with default terms.
@@ -165,7 +168,7 @@ impl World {
     pub(super) fn unit(&mut self, id: &str, active_state: &ActiveState, sub_state: &str) {
         let status = UnitStatus {
             active_state: active_state.clone(),
-            sub_state: sub_state.to_owned(),
+            sub_state: SubState::from(sub_state),
             ..UnitStatus::down(experiment(id))
         };
         self.seen.units.insert(experiment(id), status);

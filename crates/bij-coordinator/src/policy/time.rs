@@ -1,24 +1,22 @@
 //! Gates that open as time passes.
 
 use bij_core::queue::{ClosedGate, QueuedRun};
-use bij_core::{TimeSpan, Timestamp};
+use bij_core::{TimeSpan, Uptime};
 
 use super::{Observation, Report, State};
-use crate::Now;
 
 /// Returns the gate of a run whose earliest start is still to come.
 pub(super) fn not_before(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
     let not_before = run.terms.not_before?;
     let left = not_before.left(state.boot, seen.now.at, seen.now.uptime)?;
     // The clock may have been set since the time was computed.
-    let (expected, at) = (not_before.at(), at_uptime(seen.now, left));
-    let is_as_expected = expected.as_micros().abs_diff(at.as_micros()) < CLOCK_TOLERANCE;
-    Some(ClosedGate::NotBefore { at: if is_as_expected { expected } else { at } })
+    let (expected, at) = (not_before.at(), seen.now.at + left);
+    Some(ClosedGate::NotBefore { at: if at.agrees_with(expected) { expected } else { at } })
 }
 
 /// Returns the gate of the grace period after a boot.
 pub(super) fn boot_grace(state: &State, seen: &Observation) -> Option<ClosedGate> {
-    let left = left_until(state.settings.grace(), seen.now.uptime)?;
+    let left = left_until(Uptime::BOOT + state.settings.grace(), seen.now.uptime)?;
     Some(ClosedGate::BootGrace { left })
 }
 
@@ -26,24 +24,14 @@ pub(super) fn boot_grace(state: &State, seen: &Observation) -> Option<ClosedGate
 pub(super) fn back_off(run: &QueuedRun, state: &State, seen: &Observation) -> Option<ClosedGate> {
     let back_off = state.back_off.get(&run.run)?;
     let left = left_until(back_off.until, seen.now.uptime)?;
-    let (until, why) = (at_uptime(seen.now, left), back_off.why.clone());
+    let (until, why) = (seen.now.at + left, back_off.why.clone());
     Some(ClosedGate::BackOff { until, why })
 }
 
 /// Returns the time that is left until this uptime, if it is still to come.
-fn left_until(until: TimeSpan, uptime: TimeSpan) -> Option<TimeSpan> {
-    let left = until.as_micros().checked_sub(uptime.as_micros())?;
-    (left > 0).then_some(TimeSpan::from_micros(left))
+fn left_until(until: Uptime, uptime: Uptime) -> Option<TimeSpan> {
+    until.since(uptime).filter(|left| !left.is_zero())
 }
-
-/// Returns the time of day after `left`.
-fn at_uptime(now: Now, left: TimeSpan) -> Timestamp {
-    let left = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(now.at.as_micros().saturating_add(left))
-}
-
-/// Two clocks that are read one after the other differ by less than this, in microseconds.
-const CLOCK_TOLERANCE: u64 = 1_000_000;
 
 /// Interval at which a gate is evaluated again that no event announces.
 const POLL_INTERVAL: TimeSpan = TimeSpan::from_secs(5);
@@ -54,8 +42,8 @@ const CLOCK_CHECK_INTERVAL: TimeSpan = TimeSpan::from_secs(60);
 pub(super) fn schedule_next_decision(gate: &ClosedGate, seen: &Observation, report: &mut Report) {
     let wait = match gate {
         ClosedGate::BootGrace { left } => *left,
-        ClosedGate::NotBefore { at } => at.since(seen.now.at).unwrap_or_default().min(CLOCK_CHECK_INTERVAL),
-        ClosedGate::BackOff { until, .. } => until.since(seen.now.at).unwrap_or_default(),
+        ClosedGate::NotBefore { at } => at.saturating_since(seen.now.at).min(CLOCK_CHECK_INTERVAL),
+        ClosedGate::BackOff { until, .. } => until.saturating_since(seen.now.at),
         ClosedGate::MemoryAvailable { .. } | ClosedGate::MemoryPressure { .. } => POLL_INTERVAL,
         ClosedGate::Manager { .. }
         | ClosedGate::GoingDown { .. }
@@ -74,10 +62,5 @@ pub(super) fn schedule_next_decision(gate: &ClosedGate, seen: &Observation, repo
         | ClosedGate::Unit
         | ClosedGate::Turn { .. } => return,
     };
-    report.decide_again_at(after(seen.now.uptime, wait));
-}
-
-/// Returns the uptime after `wait`.
-pub(crate) fn after(uptime: TimeSpan, wait: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(uptime.as_micros().saturating_add(wait.as_micros()))
+    report.decide_again_at(seen.now.uptime + wait);
 }

@@ -3,16 +3,15 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun};
-use bij_core::{Order, TimeSpan};
+use bij_core::{Order, TimeSpan, Uptime};
 
 use super::heat::heat_gate;
-use super::time::after;
 use super::{Action, Observation, Report, State, StopRequest};
 
 /// Number of failed starts in a row after which a run is held.
 pub const MAX_TRIES: u32 = 5;
-/// Delay before the first retry, in microseconds; it doubles with each further one.
-const FIRST_WAIT: u64 = 5_000_000;
+/// Delay before the first retry; it doubles with each further one.
+const FIRST_WAIT: TimeSpan = TimeSpan::from_secs(5);
 /// Bound on the doublings, so that the return of the bus is noticed within minutes.
 const MOST_DOUBLINGS: u32 = 5;
 
@@ -22,7 +21,7 @@ pub struct BackOff {
     /// Number of failed starts in a row.
     pub tries: u32,
     /// Uptime before which the start is not tried again.
-    pub until: TimeSpan,
+    pub until: Uptime,
     /// Error of the last start, as a fragment.
     pub why: String,
 }
@@ -97,11 +96,10 @@ pub(super) fn stop(state: &State, seen: &Observation) -> Vec<Action> {
 
 impl BackOff {
     /// Returns the back-off after one more failed start.
-    pub fn after(before: Option<&Self>, uptime: TimeSpan, why: &str) -> Self {
+    pub fn after(before: Option<&Self>, uptime: Uptime, why: &str) -> Self {
         let tries = before.map_or(0, |before| before.tries).saturating_add(1);
         let wait = FIRST_WAIT.saturating_mul(1 << (tries - 1).min(MOST_DOUBLINGS));
-        let until = after(uptime, TimeSpan::from_micros(wait));
-        Self { tries, until, why: why.to_owned() }
+        Self { tries, until: uptime + wait, why: why.to_owned() }
     }
 
     /// Returns the change that follows for the run: it waits again, and after [`MAX_TRIES`] it is held.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{
     AttemptQuery, Change, Closing, DefinitionSource, Ledger, LedgerError, Opened, Opening, RunQueue,
 };

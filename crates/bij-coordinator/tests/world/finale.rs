@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bij_coordinator::Act;
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::{ClosedGate, QueueState, QueuedRun, RunRef, WaitingOn};
 use bij_core::{Bytes, RunId, TimeSpan};

@@ -3,7 +3,7 @@
 use bij_coordinator::Admission;
 use bij_core::port::RunQueue;
 use bij_core::queue::{QueueState, QueuedRun};
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, TimeSpan, Uptime};
 use bij_sim::{Hook, HookCall};
 use futures_util::FutureExt;
 
@@ -11,7 +11,7 @@ use crate::ports::SimCoordinator;
 use crate::world::World;
 
 /// A hook that asks in vain goes on after so long.
-const ASKS_FOR: u64 = 10_000_000;
+const ASKS_FOR: TimeSpan = TimeSpan::from_secs(10);
 /// More cannot happen in one instant, if it comes to an end at all.
 const MOST_IN_AN_INSTANT: usize = 3_000;
 /// A coordinator that looks more often in one instant, without any news, does not
@@ -20,7 +20,7 @@ const MOST_IDLE_TICKS: usize = 3;
 /// So much may happen at once, where much was waiting for it.
 const MOST_AT_ONCE: u64 = 120;
 /// A signal that is late is so by this much at most.
-const LATEST: u64 = 20_000_000;
+const LATEST: TimeSpan = TimeSpan::from_secs(20);
 
 /// One thing that may happen now.
 enum Next {
@@ -65,7 +65,7 @@ impl World {
         for call in calls {
             if call.hook == Hook::Admit && self.coordinator.is_none() && self.socket {
                 let since = *self.in_vain.entry(call.id.clone()).or_insert(uptime);
-                if uptime.as_micros() < since.as_micros() + ASKS_FOR {
+                if uptime < since + ASKS_FOR {
                     continue;
                 }
             }
@@ -79,7 +79,7 @@ impl World {
             if self.may_be_finished && coordinator.is_under_way() {
                 next.push(Next::Finish);
             }
-            let arrived = |(_, (at, _)): &(usize, &(TimeSpan, _))| *at <= uptime;
+            let arrived = |(_, (at, _)): &(usize, &(Uptime, _))| *at <= uptime;
             let arrived = self.signals.iter().enumerate().filter(arrived);
             next.extend(arrived.map(|(at, _)| Next::Signal(at)));
         } else {
@@ -218,7 +218,7 @@ impl World {
             }
             let mut arrives = uptime;
             if self.dice.u8(..100) < self.noise.late {
-                arrives = TimeSpan::from_micros(uptime.as_micros() + self.dice.u64(..LATEST));
+                arrives = uptime + TimeSpan::from_micros(self.dice.u64(..LATEST.as_micros()));
             }
             if self.dice.u8(..100) < self.noise.doubled {
                 self.signals.push((arrives, id.clone()));
@@ -229,19 +229,22 @@ impl World {
 
     /// Lets time pass, and what is due in it happen.
     pub(crate) fn pass(&mut self, span: TimeSpan) {
-        let until = self.machine.clock.uptime().as_micros() + span.as_micros();
+        let until = self.machine.clock.uptime() + span;
         let mut wakes = 0;
         let deeds = self.fuse.writes();
         loop {
             self.settle();
-            let uptime = self.machine.clock.uptime().as_micros();
+            let uptime = self.machine.clock.uptime();
             if uptime >= until || !self.wrong.is_empty() {
                 break;
             }
-            let next = self.next_due(uptime).unwrap_or(until).clamp(uptime + 1, until);
-            self.machine.advance(TimeSpan::from_micros(next - uptime));
+            let next = self
+                .next_due(uptime)
+                .unwrap_or(until)
+                .clamp(uptime + TimeSpan::from_micros(1), until);
+            self.machine.advance(next - uptime);
             self.may_be_finished = true;
-            if self.comes_at.is_some_and(|at| at.as_micros() <= next) {
+            if self.comes_at.is_some_and(|at| at <= next) {
                 self.coordinator_comes();
             }
             wakes += 1;
@@ -252,7 +255,7 @@ impl World {
     /// However long no request comes, what the coordinator does is bounded by the time that
     /// passes.
     fn is_no_hot_loop(&mut self, span: TimeSpan, wakes: u64, deeds: u64) {
-        let seconds = span.as_micros() / 1_000_000;
+        let seconds = span.as_secs();
         if wakes > MOST_AT_ONCE + 2 * seconds {
             self.wrong.push(format!("no hot loop: {wakes} things were due in {span}"));
         }
@@ -262,13 +265,15 @@ impl World {
     }
 
     /// The uptime at which the next thing happens by itself.
-    fn next_due(&self, uptime: u64) -> Option<u64> {
-        let unit = self.machine.units.next_due().map(|wait| uptime + wait.as_micros());
+    fn next_due(&self, uptime: Uptime) -> Option<Uptime> {
+        let unit = self.machine.units.next_due().map(|wait| uptime + wait);
         let look = self.coordinator.as_ref().and_then(SimCoordinator::next_tick_due);
-        let look = look.map(TimeSpan::as_micros);
-        let comes = self.comes_at.map(TimeSpan::as_micros);
-        let vain = self.in_vain.values().map(|since| since.as_micros() + ASKS_FOR).min();
-        let signal = self.signals.iter().map(|(at, _)| at.as_micros()).min();
-        [unit, look, comes, vain, signal].into_iter().flatten().filter(|at| *at > uptime).min()
+        let vain = self.in_vain.values().map(|since| *since + ASKS_FOR).min();
+        let signal = self.signals.iter().map(|(at, _)| *at).min();
+        [unit, look, self.comes_at, vain, signal]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > uptime)
+            .min()
     }
 }

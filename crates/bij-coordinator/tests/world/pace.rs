@@ -5,30 +5,31 @@ use std::collections::BTreeMap;
 use bij_coordinator::Health;
 use bij_core::port::{DefinitionSource, RunQueue, UnitManager};
 use bij_core::queue::QueueState;
-use bij_core::{ActiveState, ExperimentId, Progress, RunId, TimeSpan};
+use bij_core::{ActiveState, ExperimentId, Progress, RunId, TimeSpan, Uptime};
 use futures_util::FutureExt;
 
 use crate::ports::SimCoordinator;
 use crate::world::World;
 
 /// What is due is done a little later.
-const SLACK: u64 = 5_000_000;
+const SLACK: TimeSpan = TimeSpan::from_secs(5);
 
 /// How the steps of an experiment follow each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    every: u64,
+    every: TimeSpan,
     /// It comes to a halt after so many.
     at_most: u64,
     /// The uptime at which its life began.
-    begun: u64,
+    begun: Uptime,
 }
 
 impl Pace {
     /// The steps done by now, and the uptime of the last one.
-    fn at(self, uptime: u64) -> (u64, u64) {
-        let steps = (uptime.saturating_sub(self.begun) / self.every).min(self.at_most);
-        (steps, self.begun + steps * self.every)
+    fn at(self, uptime: Uptime) -> (u64, Uptime) {
+        let passed = (uptime - self.begun).as_micros();
+        let steps = (passed / self.every.as_micros()).min(self.at_most);
+        (steps, self.begun + self.every.saturating_mul(steps))
     }
 }
 
@@ -36,13 +37,13 @@ impl World {
     /// Some experiments tell their steps; what their definition calls a halt is for them to keep.
     pub(crate) fn some_pace(&mut self, id: &ExperimentId) {
         let at_most = if self.dice.bool() { u64::MAX } else { self.dice.u64(0..20) };
-        let every = self.dice.u64(5..60) * 1_000_000;
-        self.paces.insert(id.clone(), Pace { every, at_most, begun: 0 });
+        let every = TimeSpan::from_millis(self.dice.u64(5..60) * 1_000);
+        self.paces.insert(id.clone(), Pace { every, at_most, begun: Uptime::BOOT });
     }
 
     /// A life begins, and with it the steps.
     pub(crate) fn paces_itself(&mut self, id: &ExperimentId) {
-        let uptime = self.machine.clock.uptime().as_micros();
+        let uptime = self.machine.clock.uptime();
         if let Some(pace) = self.paces.get_mut(id) {
             pace.begun = uptime;
         }
@@ -50,7 +51,7 @@ impl World {
 
     /// Those that live have told how far they are.
     pub(crate) fn tell_steps(&self) {
-        let uptime = self.machine.clock.uptime().as_micros();
+        let uptime = self.machine.clock.uptime();
         for id in self.machine.units.living() {
             if let Some(pace) = self.paces.get(&id) {
                 let (step, _) = pace.at(uptime);
@@ -86,8 +87,8 @@ impl World {
 
     /// Where nothing has been in the way for long enough, one that makes no step is called stalled.
     pub(crate) fn halts_are_told(&self) -> Result<(), String> {
-        let interval = self.settings.health_interval().as_micros();
-        let undisturbed = self.machine.clock.uptime().as_micros() - self.disturbed.as_micros();
+        let interval = self.settings.health_interval();
+        let undisturbed = self.machine.clock.uptime() - self.disturbed;
         let health = self.health();
         for run in self.machine.store.load().unwrap_or_default().runs {
             let id = &run.run.experiment;
@@ -98,14 +99,14 @@ impl World {
             let status = self.machine.units.status(id).now_or_never();
             let is_active =
                 status.is_some_and(|it| it.is_ok_and(|it| it.active_state == ActiveState::Active));
-            let silent = self.silent(id).as_micros().min(undisturbed);
-            let is_overdue = silent > bound.as_micros() + 2 * interval + SLACK;
+            let silent = self.silent(id).min(undisturbed);
+            let is_overdue =
+                silent > bound.saturating_add(interval.saturating_mul(2)).saturating_add(SLACK);
             if run.state != QueueState::Running || !is_active || !is_overdue {
                 continue;
             }
             let told = health.get(&run.run);
             if !matches!(told, Some(Health::Stalled { .. })) {
-                let silent = TimeSpan::from_micros(silent);
                 return Err(format!("{} makes no step for {silent}, and is {told:?}", run.run));
             }
         }
@@ -114,8 +115,7 @@ impl World {
 
     /// For how long an experiment has made no step.
     fn silent(&self, id: &ExperimentId) -> TimeSpan {
-        let uptime = self.machine.clock.uptime().as_micros();
-        let last = self.paces.get(id).map_or(0, |pace| pace.at(uptime).1);
-        TimeSpan::from_micros(uptime.saturating_sub(last))
+        let uptime = self.machine.clock.uptime();
+        uptime - self.paces.get(id).map_or(Uptime::BOOT, |pace| pace.at(uptime).1)
     }
 }

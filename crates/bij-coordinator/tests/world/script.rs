@@ -1,12 +1,12 @@
 //! What befalls the world, step by step, as the dice choose.
 
 use bij_coordinator::{Act, Earliest, Edit, MoveTo, Submit};
-use bij_core::definition::{
-    CoordinatorSettings, ExperimentSpec, Limits, OnReboot, Restart, VariablePattern,
-};
+use bij_core::CoordinatorSettings;
 use bij_core::queue::{Condition, Dependencies, Dependency, GroupName, RunRef};
+use bij_core::spec::{ExperimentSpec, LimitsSpec, OnReboot, RestartSpec};
+use bij_core::variable::VariablePattern;
 use bij_core::{Bytes, port::RunQueue};
-use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan};
 use bij_sim::{Fault, Life, LifeEnd, Script, StartFault};
 
 use crate::world::{Noise, World};
@@ -84,18 +84,18 @@ impl World {
             self.dice.choice([None, Some(100), Some(400), Some(400), Some(900), Some(1500)]);
         let memory = memory.flatten().map(|mib: u64| Bytes::new(mib * MIB));
         let limit = memory.map(|memory| MemoryLimit::Absolute(Limit::At(memory)));
-        spec.limits = Limits { memory: limit, ..Limits::default() };
+        spec.limits = LimitsSpec { memory: limit, ..LimitsSpec::default() };
         spec.gpu.access = self.dice.u8(..4) == 0;
         spec.gpu.exclusive = spec.gpu.access && self.dice.bool();
         spec.gpu.memory = Some(MemoryLimit::Absolute(Limit::At(GPU_MEMORY)));
         spec.queue.group = self.dice.choice(GROUPS).map(ToOwned::to_owned);
-        spec.restart = Restart {
+        spec.restart = RestartSpec {
             delay: TimeSpan::from_secs(self.dice.u32(1..20)),
             burst: self.dice.u32(2..5),
             on_reboot: [OnReboot::Resume, OnReboot::Resume, OnReboot::Requeue, OnReboot::Hold]
                 [self.dice.usize(..4)],
             rerun_at_boot: self.dice.u8(..4) == 0,
-            ..Restart::default()
+            ..RestartSpec::default()
         };
         if self.dice.bool() {
             spec.health.stall_after = Some(TimeSpan::from_secs(self.dice.u32(30..200)));
@@ -265,8 +265,7 @@ impl World {
         if self.dice.bool() {
             return Earliest::In(TimeSpan::from_secs(seconds));
         }
-        let at = self.machine.clock.at().as_micros();
-        Earliest::At(Timestamp::from_micros(at + i64::from(seconds) * 1_000_000))
+        Earliest::At(self.machine.clock.at() + TimeSpan::from_secs(seconds))
     }
 
     fn some_submission(&mut self) -> Step {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::{Coordinator, Now};
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::queue::GoingDown;
-use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp};
+use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp, Uptime};
 use bij_sim::{Fuse, SimMachine, UnitFault};
 
 use crate::chronicle::Chronicle;
@@ -45,20 +45,20 @@ pub(crate) struct World {
     /// How far experiments come that tell it.
     pub(crate) paces: BTreeMap<ExperimentId, Pace>,
     /// The uptime at which something last was in the way of the coordinator.
-    pub(crate) disturbed: TimeSpan,
+    pub(crate) disturbed: Uptime,
     pub(crate) noise: Noise,
     /// Whether the coordinator's socket is there; it is while one was killed, too.
     pub(crate) socket: bool,
     /// The uptime at which a coordinator comes (back).
-    pub(crate) comes_at: Option<TimeSpan>,
+    pub(crate) comes_at: Option<Uptime>,
     /// Since when hooks ask in vain.
-    pub(crate) in_vain: BTreeMap<ExperimentId, TimeSpan>,
+    pub(crate) in_vain: BTreeMap<ExperimentId, Uptime>,
     /// For which run a start was admitted whose attempt has not begun.
     pub(crate) admitted: BTreeMap<ExperimentId, RunId>,
     /// Starts of the boot that have not been answered.
     pub(crate) booting: BTreeSet<ExperimentId>,
     /// Signals that are on their way, and the uptime at which they arrive.
-    pub(crate) signals: Vec<(TimeSpan, ExperimentId)>,
+    pub(crate) signals: Vec<(Uptime, ExperimentId)>,
     pub(crate) bus_is_lost: bool,
     pub(crate) store_fails: bool,
     pub(crate) is_hot: bool,
@@ -91,7 +91,7 @@ impl World {
             chronicle: Chronicle::default(),
             ids: Vec::new(),
             paces: BTreeMap::new(),
-            disturbed: TimeSpan::default(),
+            disturbed: Uptime::BOOT,
             noise: Noise::default(),
             socket: false,
             comes_at: None,
@@ -167,8 +167,7 @@ impl World {
     }
 
     fn comes_back_later(&mut self) {
-        let at = self.machine.clock.uptime().as_micros() + COMES_BACK_AFTER.as_micros();
-        self.comes_at = Some(TimeSpan::from_micros(at));
+        self.comes_at = Some(self.machine.clock.uptime() + COMES_BACK_AFTER);
     }
 
     /// The coordinator stops in good order, and stays away until it is started again.

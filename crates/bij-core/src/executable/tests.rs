@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn interpreter(line: &str) -> Option<(String, Option<String>)> {
-    match Format::read(line.as_bytes()) {
-        Format::Script(Interpreter { path, argument }) => Some((path, argument)),
-        Format::Elf { .. } | Format::Other => None,
+    match ExecutableFormat::read(line.as_bytes()) {
+        ExecutableFormat::Script(Interpreter { path, argument }) => Some((path, argument)),
+        ExecutableFormat::Elf { .. } | ExecutableFormat::Other => None,
     }
 }
 
@@ -37,9 +37,9 @@ fn an_interpreter_path_that_the_kernel_would_cut_is_none() {
 
 #[test]
 fn the_name_that_env_searches_for_is_read() {
-    let wanted = |line: &str| match Format::read(line.as_bytes()) {
-        Format::Script(interpreter) => interpreter.env_program().map(str::to_owned),
-        Format::Elf { .. } | Format::Other => None,
+    let wanted = |line: &str| match ExecutableFormat::read(line.as_bytes()) {
+        ExecutableFormat::Script(interpreter) => interpreter.env_program().map(str::to_owned),
+        ExecutableFormat::Elf { .. } | ExecutableFormat::Other => None,
     };
     for (line, name) in [
         ("#!/usr/bin/env python3\n", Some("python3")),
@@ -80,15 +80,23 @@ fn machine_and_loader_are_read_from_a_program() {
     for (machine, is_64_bit, name) in
         [(183, true, "aarch64"), (3, false, "x86"), (21, true, "machine type 21")]
     {
-        let Format::Elf { machine, loader } = Format::read(&elf(machine, is_64_bit, "/lib/ld.so"))
+        let ExecutableFormat::Elf { machine, loader } =
+            ExecutableFormat::read(&elf(machine, is_64_bit, "/lib/ld.so"))
         else {
             panic!("it is a program");
         };
         assert_eq!((machine.to_string().as_str(), loader.as_deref()), (name, Some("/lib/ld.so")));
     }
     let cut = &elf(62, true, "/lib/ld.so")[..180];
-    assert_eq!(Format::read(cut), Format::Elf { machine: Machine(62), loader: None });
-    assert_eq!(Format::read(b"\x7fELF\x02\x01"), Format::Other, "too short to be one");
+    assert_eq!(
+        ExecutableFormat::read(cut),
+        ExecutableFormat::Elf { machine: MachineType(62), loader: None }
+    );
+    assert_eq!(
+        ExecutableFormat::read(b"\x7fELF\x02\x01"),
+        ExecutableFormat::Other,
+        "too short to be one"
+    );
 }
 
 #[test]
@@ -103,7 +111,7 @@ fn a_kernel_executes_the_programs_of_its_family() {
         (62, "loongarch64", false),
     ] {
         assert_eq!(
-            Machine(machine).is_foreign_to(architecture),
+            MachineType(machine).is_foreign_to(architecture),
             foreign,
             "{machine} {architecture}"
         );
@@ -117,7 +125,7 @@ proptest! {
         rest in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
         let head = [magic, &rest].concat();
-        if let Format::Script(interpreter) = Format::read(&head) {
+        if let ExecutableFormat::Script(interpreter) = ExecutableFormat::read(&head) {
             prop_assert!(!interpreter.path.is_empty());
             prop_assert!(!interpreter.path.contains([' ', '\t', '\n', '\0']));
         }

@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use thiserror::Error;
 
-use crate::definition::{DefinitionError, ExperimentSpec, Warning};
+use super::definition_error::{DefinitionError, Warning};
+use crate::spec::ExperimentSpec;
 use crate::{ExperimentId, InvalidExperimentId, Obstacle};
 
 /// A definition that was found, and its origin.

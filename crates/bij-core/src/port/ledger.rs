@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Evidence, ExperimentId, Outcome, RunId,
-    RunNumber, StartKind, Tally, TimeSpan, Timestamp,
+    RunNumber, StartKind, Tally, Timestamp, Uptime,
 };
 
 /// An attempt about to be opened.
@@ -19,7 +19,7 @@ pub struct Opening {
     /// When the attempt was started.
     pub at: Timestamp,
     /// The uptime of its boot at that time, if known (`CLOCK_BOOTTIME`).
-    pub uptime: Option<TimeSpan>,
+    pub uptime: Option<Uptime>,
     /// Whether the supervisor restarted the run, or the start was requested.
     pub start: StartKind,
 }

@@ -70,6 +70,16 @@ fn quotas_are_shares_of_processors() {
     }
 }
 
+#[test]
+fn spans_are_cut_and_converted() {
+    let span = TimeSpan::from_micros(61_999_999);
+    assert_eq!(span.truncated_to(TimeSpan::from_secs(1)), TimeSpan::from_secs(61));
+    assert_eq!(span.truncated_to(TimeSpan::default()), span);
+    assert_eq!((span.as_secs(), span.as_millis()), (61, 61_999));
+    assert_eq!(TimeSpan::from_millis(61), TimeSpan::from_nanos(61_000_999));
+    assert_eq!(TimeSpan::from(std::time::Duration::MAX), TimeSpan::from_micros(u64::MAX));
+}
+
 proptest! {
     #[test]
     fn a_written_span_reads_back_the_same(micros in 0..u64::MAX / 2) {

@@ -28,6 +28,45 @@ impl TimeSpan {
         Self(secs as u64 * 1_000_000)
     }
 
+    /// Creates a span from milliseconds; the longest span if that is shorter.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// Creates a span from nanoseconds, cut to whole microseconds.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos / 1_000)
+    }
+
+    /// Returns whether the span is zero.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the whole seconds of the span.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Returns the whole milliseconds of the span.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// Returns the span in seconds.
+    pub const fn as_secs_f64(self) -> f64 {
+        self.as_duration().as_secs_f64()
+    }
+
+    /// Returns the span cut to a multiple of `unit`.
+    #[must_use]
+    pub const fn truncated_to(self, unit: Self) -> Self {
+        match self.0.checked_rem(unit.0) {
+            Some(rest) => Self(self.0 - rest),
+            None => self,
+        }
+    }
+
     /// Returns the span in microseconds.
     pub const fn as_micros(self) -> u64 {
         self.0
@@ -63,6 +102,13 @@ impl TimeSpan {
     /// Returns the span as the standard library's type.
     pub const fn as_duration(self) -> Duration {
         Duration::from_micros(self.0)
+    }
+}
+
+impl From<Duration> for TimeSpan {
+    /// Cuts the duration to whole microseconds; the longest span if that is shorter.
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
     }
 }
 

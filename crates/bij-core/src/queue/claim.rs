@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::ExperimentSpec;
+use crate::spec::ExperimentSpec;
 use crate::{Bytes, MemoryLimit};
 
 /// The resources that a run claims while it runs, according to its definition.

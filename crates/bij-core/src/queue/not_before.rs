@@ -1,6 +1,6 @@
 //! The earliest start of a run: a time of day, or the end of a delay.
 
-use crate::{BootId, TimeSpan, Timestamp};
+use crate::{BootId, TimeSpan, Timestamp, Uptime};
 
 /// The earliest start of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ impl NotBefore {
     }
 
     /// Returns the time left until then; `None` if it has passed.
-    pub fn left(self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
+    pub fn left(self, boot: BootId, at: Timestamp, uptime: Uptime) -> Option<TimeSpan> {
         match self {
-            Self::At(due) => due.since(at).filter(|left| left.as_micros() > 0),
+            Self::At(due) => due.since(at).filter(|left| !left.is_zero()),
             Self::Delay(delay) => delay.left(boot, at, uptime),
         }
     }
@@ -37,45 +37,38 @@ pub struct Delay {
     /// The boot whose clock measures it.
     pub boot: BootId,
     /// The uptime of that boot at the end of the delay.
-    pub due: TimeSpan,
+    pub due: Uptime,
     /// The time of day at the end of the delay, as expected at its beginning.
     pub at: Timestamp,
 }
 
 impl Delay {
     /// Creates a delay that begins now.
-    pub fn new(span: TimeSpan, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Self {
-        let due = TimeSpan::from_micros(uptime.as_micros().saturating_add(span.as_micros()));
-        Self { span, boot, due, at: later(at, span) }
+    pub fn new(span: TimeSpan, boot: BootId, at: Timestamp, uptime: Uptime) -> Self {
+        Self { span, boot, due: uptime + span, at: at + span }
     }
 
     /// Returns the time left; `None` if the delay has passed.
     ///
     /// After a reboot only the time of day shows how long the machine was down. It may be wrong, so the time
     /// left is at most the whole delay.
-    pub fn left(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<TimeSpan> {
+    pub fn left(&self, boot: BootId, at: Timestamp, uptime: Uptime) -> Option<TimeSpan> {
         let left = if self.boot == boot {
-            TimeSpan::from_micros(self.due.as_micros().saturating_sub(uptime.as_micros()))
+            self.due - uptime
         } else {
-            self.at.since(at).unwrap_or_default().min(self.span)
+            self.at.saturating_since(at).min(self.span)
         };
-        (left.as_micros() > 0).then_some(left)
+        (!left.is_zero()).then_some(left)
     }
 
     /// Returns the rest of another boot's delay, measured by the clock of this boot from now on; `None` if this
     /// boot measures it already, or if it has passed.
-    pub fn carried_over(&self, boot: BootId, at: Timestamp, uptime: TimeSpan) -> Option<Self> {
+    pub fn carried_over(&self, boot: BootId, at: Timestamp, uptime: Uptime) -> Option<Self> {
         if self.boot == boot {
             return None;
         }
         Some(Self::new(self.left(boot, at, uptime)?, boot, at, uptime))
     }
-}
-
-/// Returns the time of day after a span.
-fn later(at: Timestamp, span: TimeSpan) -> Timestamp {
-    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(at.as_micros().saturating_add(micros))
 }
 
 #[cfg(test)]
@@ -97,28 +90,32 @@ mod tests {
         TimeSpan::from_secs(seconds)
     }
 
+    fn up(seconds: u32) -> Uptime {
+        Uptime::from_secs(seconds)
+    }
+
     #[test]
     fn a_time_of_day_follows_the_clock_as_it_is_set() {
         let noon = NotBefore::At(at(FIFTY_SIX_YEARS));
-        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS - 10), secs(5)), Some(secs(10)));
-        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS), secs(5)), None);
-        assert!(noon.left(boot(1), at(5), secs(7)).is_some(), "the clock was set back");
+        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS - 10), up(5)), Some(secs(10)));
+        assert_eq!(noon.left(boot(1), at(FIFTY_SIX_YEARS), up(5)), None);
+        assert!(noon.left(boot(1), at(5), up(7)).is_some(), "the clock was set back");
     }
 
     #[test]
     fn a_delay_keeps_its_length_when_the_clock_is_set() {
         for set_to in [0, 100, FIFTY_SIX_YEARS, 2 * FIFTY_SIX_YEARS] {
-            let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
-            assert_eq!(delay.left(boot(1), at(set_to), secs(1020)), Some(secs(2600)));
-            assert_eq!(delay.left(boot(1), at(set_to), secs(3620)), None);
-            assert_eq!(delay.carried_over(boot(1), at(set_to), secs(1020)), None);
+            let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), up(20));
+            assert_eq!(delay.left(boot(1), at(set_to), up(1020)), Some(secs(2600)));
+            assert_eq!(delay.left(boot(1), at(set_to), up(3620)), None);
+            assert_eq!(delay.carried_over(boot(1), at(set_to), up(1020)), None);
         }
     }
 
     #[test]
     fn after_a_reboot_the_time_of_day_gives_the_rest_of_a_delay_up_to_its_length() {
-        let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), secs(20));
-        let left = |now: i64| delay.left(boot(2), at(now), secs(10));
+        let delay = Delay::new(HOUR, boot(1), at(FIFTY_SIX_YEARS), up(20));
+        let left = |now: i64| delay.left(boot(2), at(now), up(10));
         assert_eq!(left(FIFTY_SIX_YEARS + 600), Some(secs(3000)));
         assert_eq!(left(FIFTY_SIX_YEARS + 3600), None);
         assert_eq!(left(60), Some(HOUR), "a board without a battery for its clock");
@@ -126,10 +123,10 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_delay_after_a_reboot_is_measured_by_the_new_boot() {
-        let delay = Delay::new(HOUR, boot(1), at(0), secs(20));
-        let carried = delay.carried_over(boot(2), at(600), secs(10)).unwrap();
-        assert_eq!(carried, Delay::new(secs(3000), boot(2), at(600), secs(10)));
-        assert_eq!(carried.left(boot(2), at(FIFTY_SIX_YEARS), secs(1010)), Some(secs(2000)));
-        assert_eq!(delay.carried_over(boot(2), at(3600), secs(10)), None);
+        let delay = Delay::new(HOUR, boot(1), at(0), up(20));
+        let carried = delay.carried_over(boot(2), at(600), up(10)).unwrap();
+        assert_eq!(carried, Delay::new(secs(3000), boot(2), at(600), up(10)));
+        assert_eq!(carried.left(boot(2), at(FIFTY_SIX_YEARS), up(1010)), Some(secs(2000)));
+        assert_eq!(delay.carried_over(boot(2), at(3600), up(10)), None);
     }
 }

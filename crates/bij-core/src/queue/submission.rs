@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, Dependencies, GroupName, NotBefore};
 use crate::ExperimentId;
-use crate::definition::{Clocks, PowerMode};
+use crate::spec::{Clocks, PowerModeRef};
 
 /// A run to be added to the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Terms {
     /// Whether the run starts even if gates are closed: `bij start --now`.
     pub now: bool,
     /// The power mode of the board that it needs: `[power] mode`.
-    pub power: Option<PowerMode>,
+    pub power: Option<PowerModeRef>,
     /// The clocks that it needs while it runs: `[power] clocks`.
     pub clocks: Clocks,
 }

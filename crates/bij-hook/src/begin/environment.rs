@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, Ledger, Opened};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, Cause, ExperimentId, Layout, Obstacle, RunEnd};
 use bij_host::{HostContext, files, logged, read_progress};
 use nix::errno::Errno;

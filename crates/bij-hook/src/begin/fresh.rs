@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{DefinitionSource, FindError, Ledger};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_host::{HostContext, files, logged, set_watchdog};
 use bij_jetson::{Root, power_on};

@@ -362,15 +362,15 @@ fn with_no_witness_the_cause_is_unknown_and_counts_as_a_crash() {
 fn a_clock_that_jumps_back_loses_nothing_and_counts_nothing_twice() {
     let machine = TestMachine::new();
     let first = machine.new_invocation();
-    let hour = 3_600_000_000;
+    let hour = TimeSpan::from_secs(3600);
     let opening = Opening {
         experiment: machine.id.clone(),
         key: AttemptKey {
             boot: machine.host.boot().unwrap(),
             invocation: first.invocation.unwrap(),
         },
-        at: Timestamp::from_micros(machine.host.now().as_micros() + hour),
-        uptime: machine.host.uptime(),
+        at: machine.host.now() + hour,
+        uptime: uptime(),
         start: StartKind::Fresh,
     };
     machine.store().open(&opening).unwrap();

@@ -9,8 +9,8 @@ use std::hash::Hasher as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Found;
+use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root};
 use bij_systemd::SystemdVersion;

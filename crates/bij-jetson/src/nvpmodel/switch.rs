@@ -1,9 +1,13 @@
 //! Switches the power mode and verifies the result.
 
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bij_core::Outcome;
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::current::STATUS;
@@ -76,10 +80,10 @@ pub enum SwitchError {
     Tool(#[from] ToolError),
     /// The mode of the next boot could not be recorded.
     #[error("cannot write /var/lib/nvpmodel/status")]
-    NotWritten(#[source] std::io::Error),
+    NotWritten(#[source] io::Error),
     /// The mode in force could not be noted, so the mode of the next boot was not recorded.
     #[error("cannot note the power mode that is in force until the next boot")]
-    NotNoted(#[source] std::io::Error),
+    NotNoted(#[source] io::Error),
     /// nvpmodel did not name the mode in force after the switch.
     #[error("cannot verify that the power mode is set")]
     Unverified(#[source] QueryError),
@@ -178,7 +182,6 @@ impl Nvpmodel {
     /// [`SwitchError::NotWritten`] if the file cannot be written.
     pub fn set_at_next_boot(&self, id: u32) -> Result<(), SwitchError> {
         let path = self.root.at(STATUS);
-        let fresh = path.with_extension("bij");
         let mode = format!("pmode:{id:04}");
         let text = match std::fs::read_to_string(&path) {
             // Older releases keep more words in this file.
@@ -188,9 +191,7 @@ impl Nvpmodel {
             }
             Err(_) => mode,
         };
-        std::fs::write(&fresh, format!("{text}\n"))
-            .and_then(|()| std::fs::rename(&fresh, &path))
-            .map_err(SwitchError::NotWritten)
+        replace(&path, &format!("{text}\n")).map_err(SwitchError::NotWritten)
     }
 
     fn set_and_verify(&self, id: u32) -> Result<Outcome, SwitchError> {
@@ -215,6 +216,15 @@ impl Nvpmodel {
 
 fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> bool {
     matches!(predict::compare(files, conf, mode), predict::Fit::Contradicted(_))
+}
+
+/// Replaces a file that every user may read.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut fresh = NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+    fresh.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    fresh.write_all(text.as_bytes())?;
+    fresh.persist(path)?;
+    Ok(())
 }
 
 fn is_mode_word(word: &str) -> bool {
@@ -248,8 +258,6 @@ fn parse_error(text: &str, id: u32) -> Option<SwitchError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -5,8 +5,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::Closing;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     AttemptEnd, Evidence, Exit, Limit, PeakSource, ServiceResult, TimeSpan, Timestamp, Witness,
     error_chain,
@@ -145,6 +145,5 @@ fn describe(end: &AttemptEnd) -> String {
 
 /// Rounds down to milliseconds, which is precise enough for a reader.
 fn span(duration: Duration) -> TimeSpan {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 1000);
-    TimeSpan::from_micros(millis.saturating_mul(1000))
+    TimeSpan::from(duration).truncated_to(TimeSpan::from_millis(1))
 }

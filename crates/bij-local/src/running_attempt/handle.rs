@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
 use nix::sys::signal::Signal;
 
 use super::prepare::Prepared;

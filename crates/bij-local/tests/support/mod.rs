@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
 };
-use bij_definitions::HostView;
+use bij_definition::HostView;
 use bij_local::{Backend, Event, Events, Options, ShimCommand, SupervisionEnd, Supervisor};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
@@ -153,7 +153,7 @@ pub(crate) fn id(text: &str) -> ExperimentId {
 pub(crate) fn script(name: &str, script: &str) -> ExperimentSpec {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let mut spec = ExperimentSpec::new(id(name), command);
-    spec.restart.delay = TimeSpan::from_micros(50_000);
+    spec.restart.delay = TimeSpan::from_millis(50);
     spec
 }
 

@@ -1,7 +1,7 @@
 //! The contract of [`UnitManager`], and what it takes to judge a manager.
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{ActiveState, ExperimentId, Limit, Outcome, ServiceResult, TimeSpan, UnitStatus};
 
 /// What an experiment of the contract does.
@@ -36,7 +36,7 @@ impl Behaviour {
         };
         let command = command.iter().map(ToString::to_string).collect();
         let mut spec = ExperimentSpec::new(id.clone(), command);
-        spec.restart.delay = TimeSpan::from_micros(100_000);
+        spec.restart.delay = TimeSpan::from_millis(100);
         spec.restart.burst = 3;
         spec.restart.interval = Limit::At(TimeSpan::from_secs(300));
         spec
@@ -80,7 +80,7 @@ pub async fn unit_manager_contract(lab: &impl UnitLab) {
 /// Message for calls that must succeed.
 pub(super) const ANSWERS: &str = "the manager answers";
 /// Interval and number of polls in which a clause waits for a state.
-pub(super) const POLL_INTERVAL: TimeSpan = TimeSpan::from_micros(100_000);
+pub(super) const POLL_INTERVAL: TimeSpan = TimeSpan::from_millis(100);
 pub(super) const POLLS: usize = 300;
 
 pub(super) fn id(clause: &str) -> ExperimentId {

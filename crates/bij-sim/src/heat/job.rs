@@ -1,6 +1,6 @@
 //! A simulated experiment that produces heat.
 
-use bij_core::{ExperimentId, Percent, TimeSpan};
+use bij_core::{ExperimentId, Percent, TimeSpan, Uptime};
 
 /// How the load of an experiment on its processors changes over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,7 +155,7 @@ pub struct RunningJob {
     /// The lowest priority is restrained first.
     pub priority: i32,
     /// Uptime at its start.
-    pub since: TimeSpan,
+    pub since: Uptime,
     /// CPU limit of its definition; 100 % is one processor.
     pub cpu: Percent,
     /// Processor time that it has used since its start.

@@ -1,7 +1,7 @@
 //! The board and its experiments in virtual time.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Haste, HeatStep, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Haste, HeatStep, Hertz, Percent, TimeSpan, Uptime};
 
 use super::job::{HeatJob, JobPhase, JobRestraint, RunningJob, START_SECONDS, STOP_SECONDS};
 use super::network::ThermalNetwork;
@@ -103,9 +103,9 @@ impl HeatWorld {
         f64::from(self.steps) * STEP
     }
 
-    /// Returns the time since the beginning as a span.
-    pub fn uptime(&self) -> TimeSpan {
-        span(self.now())
+    /// Returns the time since the beginning as an uptime.
+    pub fn uptime(&self) -> Uptime {
+        Uptime::BOOT + span(self.now())
     }
 
     /// Sets the temperature of die and heat sink, which a real board cannot reach so fast.
@@ -255,7 +255,7 @@ fn running_job(job: &HeatJob) -> RunningJob {
     RunningJob {
         experiment: job.experiment.clone(),
         priority: job.priority,
-        since: span(job.since),
+        since: Uptime::BOOT + span(job.since),
         cpu: percent(job.cpu),
         cpu_time: span(job.cpu_time),
         uses_gpu: job.gpu > 0.0,

@@ -1,6 +1,6 @@
 //! Events of the whole machine, and starts and stops that bypass the coordinator.
 
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, SubState, TimeSpan};
 
 use super::unit::StartLimitReset;
 use super::{SimUnits, Unit};
@@ -54,7 +54,7 @@ impl SimUnits {
     pub fn next_due(&self) -> Option<TimeSpan> {
         let state = self.state();
         let (due, _) = state.next_event()?;
-        Some(TimeSpan::from_micros(due.saturating_sub(state.now)))
+        Some(due - state.now)
     }
 
     /// Returns the experiments that have a process.
@@ -71,7 +71,7 @@ impl SimUnits {
         let up = state.units.iter().filter(|(id, unit)| {
             let status = unit.status(id, false);
             let down = status.active_state.is_down();
-            !down && status.sub_state != "condition"
+            !down && status.sub_state != SubState::Condition
         });
         up.map(|(id, _)| id.clone()).collect()
     }

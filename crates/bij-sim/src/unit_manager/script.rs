@@ -1,6 +1,6 @@
 //! Scripts of simulated experiments, attempt by attempt.
 
-use bij_core::definition::{Restart, Stop};
+use bij_core::spec::{RestartSpec, StopSpec};
 use bij_core::{Exit, ServiceResult, TimeSpan};
 
 /// One scripted attempt of an experiment.
@@ -46,7 +46,7 @@ pub struct Script {
     /// The attempts. If empty, the experiment runs until it is stopped.
     pub lives: Vec<Life>,
     /// The restart settings of the unit.
-    pub restart: Restart,
+    pub restart: RestartSpec,
     /// Whether the condition refuses starts, if the model runs its hooks.
     pub skipped: bool,
     /// How long the process takes to exit after a stop.
@@ -59,10 +59,10 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             lives: Vec::new(),
-            restart: Restart::default(),
+            restart: RestartSpec::default(),
             skipped: false,
             leaves_after: TimeSpan::default(),
-            grace: Stop::default().grace,
+            grace: StopSpec::default().grace,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Freezing and CPU caps of a simulated unit.
 
-use bij_core::{CpuQuota, Limit, Outcome, Percent};
+use bij_core::{CpuQuota, Limit, MonotonicTime, Outcome, Percent};
 
 use super::UnitContext;
 use super::unit::{Unit, UnitPhase};
@@ -8,7 +8,7 @@ use super::unit::{Unit, UnitPhase};
 #[derive(Debug, Default)]
 pub(super) struct Steering {
     /// When the unit was frozen.
-    frozen: Option<u64>,
+    frozen: Option<MonotonicTime>,
     /// A runtime property, which outlives the attempt that it was set for.
     cap: Option<Percent>,
 }
@@ -44,7 +44,7 @@ impl Unit {
             (None, true) => self.steering.frozen = Some(context.at),
             (Some(from), false) => {
                 // The attempt lasts longer by the time in which it was frozen.
-                *since = since.saturating_add(context.at.saturating_sub(from));
+                *since = *since + (context.at - from);
                 self.steering.frozen = None;
             }
             (None, false) | (Some(_), true) => return Some(Outcome::Unchanged),

@@ -1,4 +1,4 @@
-use bij_core::{ActiveState, ServiceResult};
+use bij_core::{ActiveState, ServiceResult, SubState};
 
 use super::*;
 use crate::contract::{self, Behaviour, UnitLab};
@@ -52,7 +52,7 @@ async fn attempts_follow_the_script_in_order_and_time() {
     units.start(&id()).await.unwrap();
     units.advance(second);
     let status = units.status(&id()).await.unwrap();
-    assert_eq!(status.sub_state, "auto-restart");
+    assert_eq!(status.sub_state, SubState::AutoRestart);
     assert_eq!(status.result, Some(ServiceResult::OomKill));
     // Two restart delays of 5 s and one attempt of 1 s.
     units.advance(TimeSpan::from_secs(11));

@@ -2,8 +2,8 @@
 
 use bij_core::port::Started;
 use bij_core::{
-    ActiveState, ExperimentId, InvocationId, Outcome, Resources, ServiceResult, StartLimit,
-    TimeSpan, Timestamp, UnitStatus,
+    ActiveState, ExperimentId, InvocationId, MonotonicTime, Outcome, Resources, ServiceResult,
+    StartLimit, SubState, Timestamp, UnitStatus,
 };
 
 use super::job::{JobId, JobResult};
@@ -23,17 +23,17 @@ pub(super) enum UnitPhase {
     Beginning,
     Running {
         life: Life,
-        since: u64,
+        since: MonotonicTime,
     },
     /// The process was told to stop; it exits or is killed.
     Stopping {
-        until: u64,
+        until: MonotonicTime,
         ending: SimEnding,
     },
     /// `ExecStopPost=` runs.
     StopPost(SimEnding),
     AutoRestart {
-        at: u64,
+        at: MonotonicTime,
     },
 }
 
@@ -52,10 +52,10 @@ pub(super) struct Unit {
     pub(super) steering: Steering,
     result: Option<ServiceResult>,
     invocation: Option<InvocationId>,
-    since: u64,
+    since: MonotonicTime,
     restarts: u32,
     /// Times of starts, for the start limit.
-    starts: Vec<u64>,
+    starts: Vec<MonotonicTime>,
     /// Whether the unit is started again when it is down.
     start_wanted: bool,
     starting: Vec<JobId>,
@@ -74,7 +74,7 @@ impl Unit {
             steering: Steering::default(),
             result: None,
             invocation: None,
-            since: 0,
+            since: MonotonicTime::BOOT,
             restarts: 0,
             starts: Vec::new(),
             start_wanted: false,
@@ -138,7 +138,7 @@ impl Unit {
                 let Script { leaves_after, grace, .. } = self.script;
                 let ending =
                     if leaves_after > grace { SimEnding::StopTimeout } else { SimEnding::Stopped };
-                let until = context.at.saturating_add(leaves_after.min(grace).as_micros());
+                let until = context.at + leaves_after.min(grace);
                 self.enter(UnitPhase::Stopping { until, ending }, context);
                 if until == context.at {
                     self.process_due(context);
@@ -165,12 +165,10 @@ impl Unit {
     }
 
     /// Returns when the next event of the unit is due.
-    pub(super) fn due(&self) -> Option<u64> {
+    pub(super) fn due(&self) -> Option<MonotonicTime> {
         match &self.phase {
             UnitPhase::Running { .. } if self.steering.is_frozen() => None,
-            UnitPhase::Running { life, since } => {
-                Some(since.saturating_add(life.lasts?.as_micros()))
-            }
+            UnitPhase::Running { life, since } => Some(*since + life.lasts?),
             UnitPhase::Stopping { until, .. } => Some(*until),
             UnitPhase::AutoRestart { at } => Some(*at),
             UnitPhase::Dead
@@ -253,8 +251,8 @@ impl Unit {
     /// attempt stays, unless that was a success.
     fn activate(&mut self, context: &mut UnitContext<'_>) {
         let limit = StartLimit::from(&self.script.restart);
-        let ages = self.starts.iter().map(|start| context.at.saturating_sub(*start));
-        let is_allowed = limit.allows(ages.map(TimeSpan::from_micros));
+        let ages = self.starts.iter().map(|start| context.at - *start);
+        let is_allowed = limit.allows(ages);
         self.start_wanted = false;
         self.stop_requested = false;
         if !is_allowed {
@@ -310,11 +308,8 @@ impl Unit {
                 // Counted when it is scheduled, so a restart that the limit refuses counts too.
                 self.restarts += 1;
                 self.start_wanted = false;
-                let delay = self.script.restart.delay.as_micros();
-                self.enter(
-                    UnitPhase::AutoRestart { at: context.at.saturating_add(delay) },
-                    context,
-                );
+                let at = context.at + self.script.restart.delay;
+                self.enter(UnitPhase::AutoRestart { at }, context);
             }
         }
     }
@@ -368,24 +363,26 @@ impl Unit {
 
     pub(super) fn status(&self, id: &ExperimentId, enabled: bool) -> UnitStatus {
         let (active_state, sub_state) = match self.phase {
-            UnitPhase::Dead => (ActiveState::Inactive, "dead"),
-            UnitPhase::Failed => (ActiveState::Failed, "failed"),
-            UnitPhase::Condition | UnitPhase::Beginning => (ActiveState::Activating, "condition"),
-            UnitPhase::Running { .. } => (ActiveState::Active, "running"),
-            UnitPhase::Stopping { .. } => (ActiveState::Deactivating, "stop-sigterm"),
-            UnitPhase::StopPost(_) => (ActiveState::Deactivating, "stop-post"),
-            UnitPhase::AutoRestart { .. } => (ActiveState::Activating, "auto-restart"),
+            UnitPhase::Dead => (ActiveState::Inactive, SubState::Dead),
+            UnitPhase::Failed => (ActiveState::Failed, SubState::Failed),
+            UnitPhase::Condition | UnitPhase::Beginning => {
+                (ActiveState::Activating, SubState::Condition)
+            }
+            UnitPhase::Running { .. } => (ActiveState::Active, SubState::Running),
+            UnitPhase::Stopping { .. } => (ActiveState::Deactivating, SubState::StopSigterm),
+            UnitPhase::StopPost(_) => (ActiveState::Deactivating, SubState::StopPost),
+            UnitPhase::AutoRestart { .. } => (ActiveState::Activating, SubState::AutoRestart),
         };
         // Each attempt has its own pid, as a process does.
         let pid = || u32::try_from(self.attempts_begun).ok()?.checked_add(1_000);
         UnitStatus {
             id: id.clone(),
             active_state,
-            sub_state: sub_state.to_owned(),
+            sub_state,
             result: self.result.clone().filter(|_| !self.has_process()),
             main_pid: self.has_process().then(pid).flatten(),
             invocation: self.invocation.filter(|_| self.is_loaded()),
-            since: i64::try_from(self.since).ok().map(Timestamp::from_micros),
+            since: i64::try_from(self.since.as_micros()).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),
             start_due: false,
             frozen: self.steering.is_frozen(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{Closing, DefinitionSource, FindError, Found, Handover, HandoverError};
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
 
 use super::journal::SimJournal;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::Clocks;
 use bij_core::queue::{
     Claim, Delay, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, NotBefore, Origin,
     Pause, Place, QueueState, QueuedRun, Terms,
 };
-use bij_core::{AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, TimeSpan, Timestamp};
+use bij_core::spec::Clocks;
+use bij_core::{
+    AttemptNumber, BootId, Bytes, ExperimentId, RunId, RunNumber, TimeSpan, Timestamp, Uptime,
+};
 use rusqlite::Row;
 
 use crate::database_error::DatabaseError;
@@ -69,7 +71,7 @@ fn not_before(fields: &RowReader<'_, '_>) -> Result<Option<NotBefore>, DatabaseE
     Ok(Some(NotBefore::Delay(Delay {
         span: TimeSpan::from_micros(span),
         boot: fields.parsed::<BootId>(Column(23, "delay_boot"))?,
-        due: TimeSpan::from_micros(fields.value(Column(24, "delay_due"))?),
+        due: Uptime::from_micros(fields.value(Column(24, "delay_due"))?),
         at: time,
     })))
 }
@@ -81,8 +83,8 @@ pub(super) fn not_before_columns(
     let at = not_before.map(|not_before| not_before.at().as_micros());
     match not_before {
         Some(NotBefore::Delay(Delay { span, boot, due, at: _ })) => {
-            let micros = |span: TimeSpan| Some(saturating_i64(span.as_micros()));
-            (at, micros(span), Some(boot.to_string()), micros(due))
+            let micros = |micros| Some(saturating_i64(micros));
+            (at, micros(span.as_micros()), Some(boot.to_string()), micros(due.as_micros()))
         }
         Some(NotBefore::At(_)) | None => (at, None, None, None),
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::definition::Clocks;
 use bij_core::queue::{Claim, Dependencies, Happening, Place, QueuedRun, Submission, Terms};
+use bij_core::spec::Clocks;
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};
 

@@ -2,8 +2,8 @@
 
 use bij_core::port::{Closing, Opening};
 use bij_core::{
-    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, TimeSpan, Timestamp,
-    UnknownCause,
+    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, Timestamp, UnknownCause,
+    Uptime,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -51,7 +51,7 @@ enum RecordBody {
     Open {
         start: StartKind,
         #[serde(default)]
-        uptime: Option<TimeSpan>,
+        uptime: Option<Uptime>,
     },
     Close {
         ready: Option<Timestamp>,

@@ -1,7 +1,7 @@
 //! The boundary around an experiment: the settings of sandbox profiles that differ from the template's, which is profile
 //! `default`, and the route of its messages to the service manager (`sd_notify(3)`).
 
-use bij_core::definition::SandboxProfile;
+use bij_core::spec::SandboxProfile;
 
 use super::quote::assignment;
 use super::{DropIn, UnitFile, path_word};

@@ -2,7 +2,7 @@ mod unit_parser;
 
 use std::path::Path;
 
-use bij_core::definition::{ExperimentSpec, SandboxProfile};
+use bij_core::spec::{ExperimentSpec, SandboxProfile};
 use bij_core::{ExperimentId, Layout, Limit};
 use proptest::prelude::*;
 

@@ -1,6 +1,8 @@
 //! The state of a unit, and of the coordinator's service, at one moment.
 
-use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, StartLimit, TimeSpan, Timestamp};
+use bij_core::{
+    Bytes, Exit, InvocationId, Limit, MonotonicTime, ServiceResult, StartLimit, TimeSpan, Timestamp,
+};
 
 use crate::properties::UnitProperties;
 
@@ -74,10 +76,10 @@ pub struct UnitFacts {
 /// Times by the monotonic clock. The active times may be those of an earlier attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LifecycleTimes {
-    pub(super) active: Option<TimeSpan>,
-    pub(super) main_start: Option<TimeSpan>,
-    pub(super) main_exit: Option<TimeSpan>,
-    pub(super) active_end: Option<TimeSpan>,
+    pub(super) active: Option<MonotonicTime>,
+    pub(super) main_start: Option<MonotonicTime>,
+    pub(super) main_exit: Option<MonotonicTime>,
+    pub(super) active_end: Option<MonotonicTime>,
 }
 
 /// How the main process was executed, as the manager knows it.
@@ -120,7 +122,7 @@ impl LifecycleTimes {
 
     pub(super) fn ran_for(self) -> Option<TimeSpan> {
         let (start, exit) = self.main_start.zip(self.main_exit)?;
-        exit.as_micros().checked_sub(start.as_micros()).map(TimeSpan::from_micros)
+        exit.since(start)
     }
 }
 
@@ -212,7 +214,7 @@ impl ServiceState {
 mod tests {
     use super::*;
 
-    const AT: fn(u32) -> Option<TimeSpan> = |seconds| Some(TimeSpan::from_secs(seconds));
+    const AT: fn(u32) -> Option<MonotonicTime> = |seconds| Some(MonotonicTime::from_secs(seconds));
 
     #[test]
     fn an_earlier_attempt_does_not_make_this_one_ready() {
@@ -220,7 +222,7 @@ mod tests {
         let earlier =
             LifecycleTimes { active: AT(10), main_start: AT(20), main_exit: AT(21), ..never };
         assert!(!earlier.was_up());
-        assert_eq!(earlier.ran_for(), AT(1));
+        assert_eq!(earlier.ran_for(), Some(TimeSpan::from_secs(1)));
         let up = LifecycleTimes { active: AT(20), main_start: AT(20), ..never };
         assert!(up.was_up());
         assert_eq!(up.ran_for(), None);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bij_core::{ExperimentId, ServiceResult, TimeSpan, Timestamp};
+use bij_core::{ExperimentId, MonotonicTime, ServiceResult, Timestamp};
 
 use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
 use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
@@ -100,7 +100,7 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     let text = |name| fields.get(name).copied().filter(|text| !text.is_empty());
     let monotonic = |name| {
         let micros = text(name)?.parse().ok().filter(|micros| *micros > 0)?;
-        Some(TimeSpan::from_micros(micros))
+        Some(MonotonicTime::from_micros(micros))
     };
     let number = |name| text(name)?.parse::<i32>().ok();
     let times = LifecycleTimes {
@@ -157,7 +157,7 @@ fn stamp(environment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::{Bytes, Exit, Limit};
+    use bij_core::{Bytes, Exit, Limit, TimeSpan};
 
     use super::*;
 

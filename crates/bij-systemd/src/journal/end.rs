@@ -1,8 +1,8 @@
 //! The end of an attempt, as its service manager recorded it in the journal, and the processes that it killed.
 
 use bij_core::{
-    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, TimeSpan,
-    Timestamp, Witness,
+    Bytes, Evidence, Exit, InvocationId, Order, OrderKind, PeakSource, ServiceResult, Timestamp,
+    Witness,
 };
 
 use super::author::TrustedWriters;
@@ -47,7 +47,7 @@ pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
     let (at, stopped) = ended?;
     clean.conclude(&mut evidence);
     evidence.became_ready = ready.is_some();
-    evidence.ran_for = ready.and_then(|(_, up)| difference(stopped, up));
+    evidence.ran_for = ready.and_then(|(_, up)| stopped.since(up));
     Some(JournalEnd { at, ready: ready.map(|(at, _)| at), evidence })
 }
 
@@ -154,10 +154,6 @@ fn exit(record: &Record) -> Option<Exit> {
     }
 }
 
-fn difference(later: TimeSpan, earlier: TimeSpan) -> Option<TimeSpan> {
-    later.as_micros().checked_sub(earlier.as_micros()).map(TimeSpan::from_micros)
-}
-
 /// Returns the names of the killed processes, in the order of the records.
 ///
 /// A process chooses its own name, which may contain anything but a NUL; the text before and behind it is the
@@ -180,7 +176,7 @@ fn killed_process(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bij_core::Cause;
+    use bij_core::{Cause, TimeSpan};
 
     use super::*;
 

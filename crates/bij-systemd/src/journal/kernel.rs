@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
-use bij_core::{ExperimentId, TimeSpan};
+use bij_core::{ExperimentId, MonotonicTime};
 use nix::fcntl::OFlag;
 
 /// Returns the journalctl arguments for the kernel's lines of this boot.
@@ -43,12 +43,12 @@ pub(super) fn read_kmsg() -> Option<String> {
 pub(super) fn kill_line(
     buffer: &str,
     id: &ExperimentId,
-    since: Option<TimeSpan>,
+    since: Option<MonotonicTime>,
 ) -> Option<String> {
     let mut kills = buffer.lines().filter_map(|line| {
         let (prefix, message) = line.split_once(';')?;
-        let micros = prefix.split(',').nth(2)?.parse().ok().map(TimeSpan::from_micros)?;
-        (since.is_none_or(|since| micros >= since) && names_unit(message, id)).then_some(message)
+        let at = prefix.split(',').nth(2)?.parse().ok().map(MonotonicTime::from_micros)?;
+        (since.is_none_or(|since| at >= since) && names_unit(message, id)).then_some(message)
     });
     kills.next_back().map(ToOwned::to_owned)
 }
@@ -77,7 +77,7 @@ mod tests {
         let buffer =
             format!("6,1,1000,-;other\n4,2,2000,-;{LINE}\n SUBSYSTEM=x\n4,3,3000,-;{LINE},2\n");
         assert_eq!(kill_line(&buffer, &id, None), Some(format!("{LINE},2")));
-        assert_eq!(kill_line(&buffer, &id, Some(TimeSpan::from_micros(3001))), None);
+        assert_eq!(kill_line(&buffer, &id, Some(MonotonicTime::from_micros(3001))), None);
         let other = ExperimentId::new("x.service").unwrap();
         assert_eq!(kill_line(&buffer, &other, None), None);
     }

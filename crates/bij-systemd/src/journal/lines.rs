@@ -2,15 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
-use nix::time::{ClockId, clock_gettime};
+use bij_core::{BootId, ExperimentId, InvocationId, MonotonicTime, Timestamp};
 
 use super::author::{Author, TrustedWriters, Writer};
 use super::process::{JournalError, JournalctlProcess, Records};
 use super::record::Record;
 use super::{Journal, JournalQuery};
+use crate::monotonic_clock::monotonic;
 
 /// An iterator over log lines of experiments; created by [`Journal::lines`].
 #[derive(Debug)]
@@ -18,10 +17,10 @@ pub struct JournalLines {
     journal: Journal,
     query: JournalQuery,
     started: Timestamp,
-    /// The same by `CLOCK_MONOTONIC`, if the kernel gives it.
-    started_monotonic: Option<TimeSpan>,
-    /// Lines before this time (`CLOCK_MONOTONIC`) are not new.
-    new_from: Option<TimeSpan>,
+    /// The same by the monotonic clock, if the kernel gives it.
+    started_monotonic: Option<MonotonicTime>,
+    /// Lines before this time are not new.
+    new_from: Option<MonotonicTime>,
     phase: LogPhase,
     cursor: Option<String>,
     /// journalctl cannot limit the number of lines of single attempts; the newest are buffered here.
@@ -70,14 +69,11 @@ impl JournalLines {
         let stopper = JournalStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
-        let started_monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-        let started_monotonic =
-            started_monotonic.and_then(|since_boot| u64::try_from(since_boot.as_micros()).ok());
         Ok(Self {
             journal,
             query,
             started,
-            started_monotonic: started_monotonic.map(TimeSpan::from_micros),
+            started_monotonic: monotonic(),
             new_from: None,
             phase,
             cursor: None,

@@ -60,8 +60,7 @@ impl AttemptSpan {
 const LATE: TimeSpan = TimeSpan::from_secs(1);
 
 fn latest_line(ended: Timestamp) -> Timestamp {
-    let delay = i64::try_from(LATE.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(ended.as_micros().saturating_add(delay))
+    ended + LATE
 }
 
 /// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bij_core::{TimeSpan, Timestamp};
+use bij_core::{MonotonicTime, Timestamp};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -46,13 +46,13 @@ impl Record {
     }
 
     /// Returns when the record was written, by `CLOCK_MONOTONIC`.
-    pub(super) fn monotonic(&self) -> Option<TimeSpan> {
-        self.number("__MONOTONIC_TIMESTAMP").map(TimeSpan::from_micros)
+    pub(super) fn monotonic(&self) -> Option<MonotonicTime> {
+        self.number("__MONOTONIC_TIMESTAMP").map(MonotonicTime::from_micros)
     }
 
-    /// Returns `true` if the record was written before this time (`CLOCK_MONOTONIC`).
-    pub(super) fn is_before(&self, since_boot: Option<TimeSpan>) -> bool {
-        self.monotonic().zip(since_boot).is_some_and(|(written, from)| written < from)
+    /// Returns `true` if the record was written before this time.
+    pub(super) fn is_before(&self, time: Option<MonotonicTime>) -> bool {
+        self.monotonic().zip(time).is_some_and(|(written, from)| written < from)
     }
 }
 

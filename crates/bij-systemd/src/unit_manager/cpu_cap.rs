@@ -11,12 +11,14 @@
 
 mod record;
 
-use std::fs::{self, File};
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bij_core::port::UnitError;
 use bij_core::{CpuQuota, ExperimentId, Limit, Outcome, Percent};
+use tempfile::Builder;
 use zbus::Variant;
 
 use super::{SystemdUnits, is_down};
@@ -138,11 +140,12 @@ fn write_record(record: &CapRecord, path: &Path, id: &ExperimentId) -> Result<()
 fn clear_drop_in(file: &Path) -> io::Result<()> {
     let modified = fs::metadata(file)?.modified()?;
     // The temporary name is not that of a drop-in, so that systemd never reads half of the file.
-    let new = file.with_extension("new");
-    let mut writing = File::create(&new)?;
-    writing.write_all(CLEARED_DROP_IN.as_bytes())?;
-    writing.set_modified(modified)?;
-    fs::rename(new, file)
+    let mut new = Builder::new().suffix(".new").tempfile_in(file.parent().unwrap_or(file))?;
+    new.write_all(CLEARED_DROP_IN.as_bytes())?;
+    new.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    new.as_file().set_modified(modified)?;
+    new.persist(file)?;
+    Ok(())
 }
 
 fn reload_is_due(properties: &UnitProperties) -> bool {

@@ -61,12 +61,11 @@ async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let deadline = Instant::now() + HOOK_TIMEOUT;
     while Instant::now() < deadline {
         let unit = with_timeout(bus.unit(id)).await?;
-        let state = unit.text("SubState").unwrap_or_default();
-        if is_down(&unit) || state.starts_with("auto-restart") {
+        let state = unit.sub_state();
+        if is_down(&unit) || state.is_waiting_for_restart() {
             return Ok(());
         }
-        // `final-sigterm` and later states come after all hooks (systemd's `src/core/service.c`).
-        if state.starts_with("final-") {
+        if state.is_final() {
             break;
         }
         sleep(POLL_INTERVAL).await;

@@ -4,7 +4,7 @@
 //! for the answers to all calls of the start, which are sent together. PID 1 handles calls in their order.
 
 use bij_core::port::{LoadState, Started, UnitError};
-use bij_core::{ActiveState, ExperimentId};
+use bij_core::{ActiveState, ExperimentId, SubState};
 use futures_util::future::join3;
 
 use super::{active_state, reset_failed};
@@ -17,10 +17,11 @@ pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitE
     match unit.active {
         ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
         // Before systemd 257 a start job waits here until RestartSec= is over; a restart job does not.
-        ActiveState::Activating if unit.sub_state == "auto-restart" => {
+        ActiveState::Activating if unit.sub_state == SubState::AutoRestart => {
             run_start_job(bus, id, request, JobVerb::Restart).await
         }
-        // A start is under way already: ours joins it, and its counters must not be reset.
+        // A start is under way already, perhaps that of a restart that is due: ours joins it, and its counters must
+        // not be reset.
         ActiveState::Activating if unit.has_job => {
             request.send_and_wait(JobVerb::Start).await?;
             start_result(id, &bus.unit(id).await?)
@@ -37,7 +38,7 @@ pub(super) async fn restart(bus: &Bus, id: &ExperimentId) -> Result<Started, Uni
 /// The state of a unit that decides how it is started.
 struct UnitBeforeStart {
     active: ActiveState,
-    sub_state: String,
+    sub_state: SubState,
     has_job: bool,
 }
 
@@ -59,7 +60,11 @@ async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, Unit
     if let Some(load) = LoadState::from_systemd(&load) {
         return Err(UnitError::NotLoaded { id: id.clone(), load });
     }
-    Ok(UnitBeforeStart { active: ActiveState::from(&*active), sub_state, has_job: job != 0 })
+    Ok(UnitBeforeStart {
+        active: ActiveState::from(active),
+        sub_state: SubState::from(sub_state),
+        has_job: job != 0,
+    })
 }
 
 /// Starts the unit with one job and returns the result.

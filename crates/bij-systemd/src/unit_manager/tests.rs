@@ -4,7 +4,7 @@ mod steering;
 
 use std::time::Duration;
 
-use bij_core::{Limit, TimeSpan};
+use bij_core::{Limit, SubState, TimeSpan};
 
 use super::*;
 use fake::{Job, World, manager};
@@ -142,6 +142,23 @@ async fn a_start_does_not_wait_for_the_next_automatic_restart() {
 }
 
 #[tokio::test]
+async fn a_start_joins_the_queued_job_of_an_automatic_restart() {
+    let world = World {
+        active_state: "activating".into(),
+        sub_state: "auto-restart-queued".into(),
+        own_job: 7,
+        job: Job::EndsAtOnce("done"),
+        after: "active",
+        ..World::default()
+    };
+    let (units, shared) = units(world).await;
+    assert_eq!(units.start(&id()).await.unwrap(), Started::Up);
+    let calls = shared.calls();
+    assert!(calls.contains(&"StartUnit".to_owned()) && !calls.contains(&"RestartUnit".to_owned()));
+    assert!(!calls.iter().any(|call| call.starts_with("ResetFailed")), "its counters stay");
+}
+
+#[tokio::test]
 async fn without_a_template_or_a_drop_in_there_is_no_experiment() {
     let world = World { load_state: "not-found".into(), ..World::default() };
     let error = units(world).await.0.start(&id()).await.unwrap_err();
@@ -173,7 +190,7 @@ async fn a_status_is_read_from_both_interfaces() {
     let (units, _) = units(World { restarts: 2, ..up() }).await;
     let status = units.status(&id()).await.unwrap();
     assert_eq!(status.active_state, ActiveState::Active);
-    assert_eq!(status.sub_state, "running");
+    assert_eq!(status.sub_state, SubState::Running);
     assert_eq!((status.restarts, status.main_pid), (Some(2), Some(4711)));
     assert_eq!(status.enabled, Some(true));
     assert_eq!(status.invocation.unwrap().to_string(), "07".repeat(16));

@@ -1,6 +1,6 @@
 //! The clocks of this machine.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bij_coordinator::{Clock, Now};
 use bij_core::{TimeSpan, Timestamp};
@@ -17,6 +17,6 @@ impl Clock for SystemClock {
     }
 
     async fn sleep(&self, span: TimeSpan) {
-        tokio::time::sleep(Duration::from_micros(span.as_micros())).await;
+        tokio::time::sleep(span.as_duration()).await;
     }
 }

@@ -17,10 +17,10 @@ use bij_coordinator::{
 use bij_core::port::{Ledger as _, RunQueue as _};
 use bij_core::queue::{GroupName, QueuedRun, RunRef};
 use bij_core::{
-    Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, TimeSpan, UNATTRIBUTED_STARTS,
+    Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, UNATTRIBUTED_STARTS, Uptime,
     error_chain,
 };
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
 
@@ -186,7 +186,7 @@ impl<P: Ports> Queries for Handler<P> {
 
     async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = samples.after(TimeSpan::from_micros(query.after_usec));
+        let later = samples.after(Uptime::from_micros(query.after_usec));
         Ok(later.take(PAGE_LEN as usize).map(translate::sample).collect())
     }
 
@@ -291,7 +291,7 @@ impl<P: Ports> Commands for Handler<P> {
         let extras = self.extras(&experiment);
         let invocation = request.invocation.and_then(|invocation| invocation.parse().ok());
         let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
-        let until = request.until.map(TimeSpan::from_micros);
+        let until = request.until.map(Uptime::from_micros);
         let verdict = self.ask(move |coordinator, now| {
             // After the deadline the hook has deferred the start, so an admission would run it twice.
             let is_waiting = until.is_none_or(|until| now.uptime <= until);

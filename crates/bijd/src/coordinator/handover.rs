@@ -1,9 +1,9 @@
 //! The files that pass data between the coordinator and the hooks and processes of an experiment.
 
-use bij_core::definition::{SourceFile, SpecOverlay};
 use bij_core::port::{Closing, Handover, HandoverError};
 use bij_core::{Attempt, ExperimentId, Layout, Order, Progress, Timestamp, Witness};
-use bij_definitions::{Definitions, write_order};
+use bij_definition::{Definitions, write_order};
+use bij_definition::{SourceFile, SpecOverlay};
 use bij_hook::{AttemptRecord, SystemdJournal, find_end, log_unclosed, read_order};
 use bij_host::{HostContext, read_progress};
 

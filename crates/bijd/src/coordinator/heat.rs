@@ -11,17 +11,19 @@ mod gpu_clock_limit;
 mod thermal_status;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bij_cgroup::CgroupRoot;
 use bij_coordinator::heat::{
     Because, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Level, Living,
 };
 use bij_coordinator::policy::ThermalStatus;
 use bij_coordinator::{Clock as _, Handle, Ports, RunningExperiments};
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _, UnitRestrainer as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
@@ -123,7 +125,7 @@ impl<P: Ports> HeatLoop<P> {
             handover: HandoverFiles::new(host),
             ladder: Ladder::taking_over(default_settings(), restraints.to_ladder()),
             restraints,
-            capabilities: HeatCapabilities::new(std::path::Path::new("/sys/fs/cgroup")),
+            capabilities: HeatCapabilities::new(Path::new(CgroupRoot::MOUNT_POINT)),
             pending: JoinSet::new(),
             reported: None,
             unreported: VecDeque::new(),
@@ -136,7 +138,7 @@ impl<P: Ports> HeatLoop<P> {
         let _ = timeout(SETTINGS_TIMEOUT, settings).await;
         loop {
             self.tick().await;
-            let pause = Duration::from_micros(self.ladder.observation_interval().as_micros());
+            let pause = self.ladder.observation_interval().as_duration();
             let is_idle = self.is_idle();
             let pause = if is_idle { pause * IDLE_FACTOR } else { pause };
             tokio::select! {
@@ -226,7 +228,7 @@ impl<P: Ports> HeatLoop<P> {
         let up = list.into_iter().filter(|unit| !unit.active_state.is_down());
         let living = |unit: UnitStatus| {
             let nanos = unit.resources.cpu_usage_nsec;
-            let cpu_time = nanos.map(|nanos| TimeSpan::from_micros(nanos / 1000));
+            let cpu_time = nanos.map(TimeSpan::from_nanos);
             let known = known.get(&unit.id).cloned();
             Living {
                 cpu_time,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bij_coordinator::{Handle, Ports};
 use bij_core::port::{Handover, UnitError, UnitRestrainer as _};
-use bij_core::{ExperimentId, Order, OrderKind, TimeSpan, error_chain};
+use bij_core::{ExperimentId, MonotonicTime, Order, OrderKind, SubState, error_chain};
 use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::HostContext;
 use bij_systemd::{SystemdUnits, UnitTimes};
@@ -31,8 +31,8 @@ const CHECKS_PER_READ: u32 = 30;
 /// A unit as it was last observed.
 #[derive(Debug)]
 struct ObservedUnit {
-    /// When it was first observed in its state, in time since boot.
-    since: TimeSpan,
+    /// When it was first observed in its state.
+    since: MonotonicTime,
     times: UnitTimes,
     /// Checks since its times were read.
     checks: u32,
@@ -78,7 +78,7 @@ impl LimitWatch {
         let states = self.units.sub_states().await?;
         self.observed.retain(|id, _| states.iter().any(|(listed, _)| listed == id));
         for (id, state) in states {
-            let Some(now) = self.host.since_boot() else { return Ok(()) };
+            let Some(now) = bij_host::monotonic() else { return Ok(()) };
             if let Verdict::Over(overrun) = self.judge(&id, &state, now).await? {
                 self.enforce(&id, overrun).await;
             }
@@ -90,10 +90,10 @@ impl LimitWatch {
     async fn judge(
         &mut self,
         id: &ExperimentId,
-        state: &str,
-        now: TimeSpan,
+        state: &SubState,
+        now: MonotonicTime,
     ) -> Result<Verdict, UnitError> {
-        let known = self.observed.get_mut(id).filter(|unit| unit.times.sub_state == state);
+        let known = self.observed.get_mut(id).filter(|unit| unit.times.sub_state == *state);
         let since = match known {
             Some(unit) => {
                 unit.checks += 1;
@@ -107,7 +107,7 @@ impl LimitWatch {
         };
         let times = self.units.times(id).await?;
         // Its state has changed since it was listed, so leave it to the next check.
-        if times.sub_state != state {
+        if times.sub_state != *state {
             self.observed.remove(id);
             return Ok(Verdict::Unlimited);
         }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bij_coordinator::Now;
 use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
-use bij_core::{AttemptKey, BootId, TimeSpan, error_chain};
+use bij_core::{AttemptKey, BootId, TimeSpan, Uptime, error_chain};
 use bij_jetson::Machine;
 use bij_store::{Reader, Store};
 
@@ -56,7 +56,7 @@ pub struct BoardRecorder {
     aggregator: BoardAggregator,
     samples: Arc<Mutex<SampleRing>>,
     /// Uptime of the last reading.
-    sampled: Option<TimeSpan>,
+    sampled: Option<Uptime>,
     unwritten: VecDeque<BoardRecord>,
     /// Whether the current error has been logged.
     in_trouble: bool,
@@ -86,7 +86,7 @@ impl BoardRecorder {
     /// Reads the board if an attempt is open and a reading is due, or if an attempt has begun or ended; writes the records.
     pub fn record(&mut self, now: Now) {
         let Some(open) = self.open_attempts() else { return };
-        let is_due = self.sampled.is_none_or(|sampled| since(sampled, now.uptime) >= INTERVAL);
+        let is_due = self.sampled.is_none_or(|sampled| now.uptime - sampled >= INTERVAL);
         if self.aggregator.has_changed(&open) || !open.is_empty() && is_due {
             let records = self.sample(now, &open);
             self.unwritten.extend(records);
@@ -100,13 +100,11 @@ impl BoardRecorder {
     /// Returns the time until [`record`](Self::record) is due again; `None` if only a begin or end of an attempt makes it
     /// due.
     pub fn due_in(&self, now: Now) -> Option<TimeSpan> {
-        let next = self
-            .sampled
-            .filter(|_| self.aggregator.is_busy())
-            .map(|sampled| plus(sampled, INTERVAL));
-        let again = (!self.unwritten.is_empty()).then(|| plus(now.uptime, RETRY_AFTER));
+        let next =
+            self.sampled.filter(|_| self.aggregator.is_busy()).map(|sampled| sampled + INTERVAL);
+        let again = (!self.unwritten.is_empty()).then(|| now.uptime + RETRY_AFTER);
         let due = [next, self.aggregator.minute_ends(), again].into_iter().flatten().min()?;
-        Some(since(now.uptime, due))
+        Some(due - now.uptime)
     }
 
     /// Writes the unfinished minute and all waiting records.
@@ -186,12 +184,4 @@ fn write_all(store: &mut Store, records: &mut VecDeque<BoardRecord>) -> Result<(
         records.pop_front();
     }
     Ok(())
-}
-
-fn since(earlier: TimeSpan, later: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(later.as_micros().saturating_sub(earlier.as_micros()))
-}
-
-fn plus(uptime: TimeSpan, span: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(uptime.as_micros().saturating_add(span.as_micros()))
 }

@@ -2,9 +2,10 @@
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Handle, Ports};
-use bij_core::definition::{CoordinatorSettings, DefinitionError};
+use bij_core::CoordinatorSettings;
 use bij_core::error_chain;
-use bij_definitions::Definitions;
+use bij_core::port::DefinitionError;
+use bij_definition::Definitions;
 
 use super::journal::SETTINGS_REFUSED;
 use super::refusal::shutting_down;

@@ -16,10 +16,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use bij_api::{Listener, Rights, Server, WhichBus};
 use bij_coordinator::{Adapters, Clock as _, Coordinator, Gone, Handle, Inbox, Ports, serve};
-use bij_core::definition::CoordinatorSettings;
+use bij_core::CoordinatorSettings;
 use bij_core::error_chain;
 use bij_core::queue::GoingDown;
-use bij_definitions::Definitions;
+use bij_definition::Definitions;
 use bij_hook::{FOREIGN_ROOT, deferred_start, is_foreign_root, open_ledger, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
 use bij_jetson::Machine;
@@ -265,7 +265,7 @@ impl Services<'_> {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
                     _ = hang_up.recv() => {
-                        self.notify.reloading(self.host.since_boot());
+                        self.notify.reloading(bij_host::monotonic());
                         drop(self.reload.reload(&self.handle, "SIGHUP").await);
                         self.notify.ready();
                     }

@@ -10,7 +10,7 @@ use bij_api::message::{UnitDone, UnitEffect, UnitVerb};
 use bij_api::{Caller, Refusal, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Order, Outcome, error_chain};
-use bij_definitions::write_order;
+use bij_definition::write_order;
 
 /// Controls the units of experiments for callers that systemd would refuse.
 pub(super) struct UnitSteering<U> {

@@ -3,9 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use bij_core::Obstacle;
-use bij_core::definition::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_core::port::Found;
-use bij_definitions::HostView;
+use bij_core::spec::{Clocks, ExperimentSpec, SandboxProfile};
+use bij_definition::HostView;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 
 use super::Finding;

@@ -99,7 +99,7 @@ pub(super) fn describe_board(board: &AttemptBoard) -> String {
     let AttemptBoard { hottest, energy, throttled, over_current } = board;
     let hottest =
         hottest.as_ref().map(|hottest| format!("{} at {}", hottest.celsius, hottest.zone));
-    let throttled = throttled.filter(|span| span.as_micros() > 0);
+    let throttled = throttled.filter(|span| !span.is_zero());
     let over_current = over_current.filter(|count| *count > 0);
     let parts = [
         hottest,

@@ -1,4 +1,4 @@
-use bij_core::{AttemptBoard, Celsius, Hottest, Millijoules, TimeSpan};
+use bij_core::{AttemptBoard, Celsius, Hottest, Millijoules, TimeSpan, Uptime};
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use super::*;
@@ -60,6 +60,6 @@ fn the_age_of_an_open_attempt_is_counted_by_the_clock_of_the_boot() {
     let mut open = attempt("x#1", 1, None);
     // The clock was set forward by years since; the boot has lasted for 1000 s.
     open.started = "1970-01-01T00:00:09Z".parse().unwrap();
-    open.started_uptime = Some(TimeSpan::from_secs(940));
+    open.started_uptime = Some(Uptime::from_secs(940));
     assert!(text(&AttemptTable::of_one(vec![open]), None).contains(" 1min "));
 }

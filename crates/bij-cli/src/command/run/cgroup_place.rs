@@ -12,8 +12,6 @@ use bij_systemd::{DelegatedScope, RuntimeScope};
 
 use crate::error::{CliError, Kind};
 
-const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
-
 /// The facts that decide where the groups are created.
 #[derive(Clone, Copy, Debug)]
 struct CgroupFacts {
@@ -56,7 +54,7 @@ fn decide(facts: CgroupFacts) -> CgroupChoice {
 
 /// Returns where the groups are created; enters a delegated scope if they are created there.
 pub(super) async fn cgroup_place() -> CgroupPlace {
-    let tree = CgroupRoot::open(CGROUP_MOUNT).ok();
+    let tree = CgroupRoot::open(CgroupRoot::MOUNT_POINT).ok();
     let facts = CgroupFacts {
         systemd: Path::new("/run/systemd/system").is_dir(),
         root: nix::unistd::geteuid().is_root(),

@@ -112,7 +112,7 @@ impl<'a> Screen<'a> {
                 ActiveState::Active | ActiveState::Reloading => LiveState::Up,
                 ActiveState::Inactive => LiveState::Done,
                 ActiveState::Failed => LiveState::Failed,
-                _ if unit.sub_state.starts_with("auto-restart") => LiveState::Waiting,
+                _ if unit.sub_state.is_waiting_for_restart() => LiveState::Waiting,
                 _ => LiveState::Busy,
             };
             live.steps = steps.as_ref().map(Steps::from);

@@ -1,11 +1,12 @@
 //! Settings of a definition, with the overrides of an operator's drop-ins.
 
 use bij_core::Limit;
-use bij_core::definition::ExperimentSpec;
+use bij_core::spec::ExperimentSpec;
+use bij_definition::settings_by_key;
 use bij_systemd::SettingsInForce;
 use serde_json::{Map, Value};
 
-use super::definition::{Setting, settings};
+use super::Setting;
 
 /// The `Restart=` that bij renders for every experiment.
 const RESTART: &str = "on-failure";
@@ -18,7 +19,7 @@ pub(super) fn settings_with_overrides(
     stamp: &str,
     in_force: &SettingsInForce,
 ) -> Vec<Setting> {
-    let mut all = settings(spec);
+    let mut all = settings_by_key(spec);
     let restart = Value::from(RESTART);
     all.push(("Restart".to_owned(), in_force.restart.as_deref().map_or(restart, Value::from)));
     let drop_ins = in_force.drop_ins.as_slice();

@@ -1,7 +1,7 @@
 //! Simulates the ladder on a modelled board, which reacts to it.
 
 use bij_coordinator::heat::{GpuClockState, HeatObservation, HeatSettings, Ladder, Living};
-use bij_core::Celsius;
+use bij_core::{Celsius, Uptime};
 use bij_sim::heat::{Fan, GPU_RATES, HeatWorld, Load, PROCESSORS, RunningJob, all_or_nothing};
 
 use super::page::{Simulated, SimulatedEnd};
@@ -23,17 +23,18 @@ pub(crate) fn simulate(fan: Fan, load: Load, hours: u8, settings: HeatSettings) 
         let seen = HeatObservation { uptime, zones: &zones, living: &up, processors, gpu };
         for heat_move in ladder.observe(&seen) {
             world.carry_out(&heat_move.step);
-            moves.push((uptime, ladder.level().clone(), heat_move));
+            moves.push((uptime - Uptime::BOOT, ladder.level().clone(), heat_move));
         }
         if let Some(next) = world.next()
             && ladder.blocking_reason(next.cpu, None).is_none()
         {
             world.start_next();
         }
-        world.pass(ladder.observation_interval().as_duration().as_secs_f64());
+        world.pass(ladder.observation_interval().as_secs_f64());
     }
     let hottest = Some(Celsius::from_degrees(world.hottest()));
-    let mut end = SimulatedEnd::new(world.uptime(), hottest, ladder.level(), moves.len());
+    let lasted = world.uptime() - Uptime::BOOT;
+    let mut end = SimulatedEnd::new(lasted, hottest, ladder.level(), moves.len());
     let ideal = ideal_work(fan, load, seconds, settings);
     end.work_percent = percent(world.snapshot().work, ideal);
     end.all_or_nothing_percent = percent(all_or_nothing_work(fan, load, seconds, settings), ideal);

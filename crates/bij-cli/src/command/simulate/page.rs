@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::view::{Cell, Table, TableColumn, TextFormat, Tone, View};
 
+/// The precision of times in the text form.
+const SECOND: TimeSpan = TimeSpan::from_secs(1);
+
 /// The moves of the ladder and their result: `bij simulate`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -93,7 +96,7 @@ impl SimulatedMove {
             _ => None,
         };
         Self {
-            seconds: at.as_duration().as_secs_f64(),
+            seconds: at.as_secs_f64(),
             step: step.name(),
             level: level.name(),
             experiment: step.experiment().map(ToString::to_string),
@@ -121,7 +124,7 @@ impl SimulatedEnd {
     /// Creates the end of a simulation that has lasted for `at`.
     pub(crate) fn new(at: TimeSpan, hottest: Option<Celsius>, level: &Level, moves: usize) -> Self {
         Self {
-            seconds: at.as_duration().as_secs_f64(),
+            seconds: at.as_secs_f64(),
             step: "end",
             level: level.name(),
             moves,
@@ -148,7 +151,7 @@ impl View for Simulated {
             let SimulatedLine::Move(one) = line else { continue };
             has_moves = true;
             table.row([
-                whole_seconds(one.at).to_string().into(),
+                one.at.truncated_to(SECOND).to_string().into(),
                 Cell::new(one.tone(), one.level),
                 one.text.as_str().into(),
                 one.because.as_str().into(),
@@ -181,7 +184,7 @@ impl SimulatedEnd {
             1 => "1 move".to_owned(),
             moves => format!("{moves} moves"),
         };
-        write!(out, "{moves} in {}", whole_seconds(self.at))?;
+        write!(out, "{moves} in {}", self.at.truncated_to(SECOND))?;
         match self.hottest {
             Some(hottest) => writeln!(out, "; the highest temperature was {hottest}.")?,
             None => writeln!(out, "; the temperature is not known.")?,
@@ -195,11 +198,6 @@ impl SimulatedEnd {
         }
         Ok(())
     }
-}
-
-fn whole_seconds(span: TimeSpan) -> TimeSpan {
-    let micros = span.as_micros();
-    TimeSpan::from_micros(micros - micros % 1_000_000)
 }
 
 #[cfg(test)]
@@ -216,7 +214,7 @@ mod tests {
             celsius: Celsius::from_millis(celsius),
             soon: Celsius::from_millis(soon),
         };
-        let at = |seconds: u64| TimeSpan::from_micros(seconds * 1_000_000 + 250_000);
+        let at = |seconds: u64| TimeSpan::from_millis(seconds * 1_000 + 250);
         let to = Percent::new(350);
         let moves = vec![
             (

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bij_coordinator::heat::{HeatObservation, HeatSettings, HeatStep, Ladder, Living};
-use bij_core::{Celsius, ExperimentId, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::page::{Simulated, SimulatedEnd};
 use super::trace::Trace;
@@ -31,8 +31,13 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
         let up: Vec<Living> = all.iter().filter(is_up).cloned().collect();
         let zones = Ok(zones.clone());
         let processors = Percent::new(PROCESSORS);
-        let seen =
-            HeatObservation { uptime: *at, zones: &zones, living: &up, processors, gpu: None };
+        let seen = HeatObservation {
+            uptime: Uptime::BOOT + *at,
+            zones: &zones,
+            living: &up,
+            processors,
+            gpu: None,
+        };
         for heat_move in ladder.observe(&seen) {
             match &heat_move.step {
                 HeatStep::Stop { experiment, .. } => {
@@ -43,7 +48,7 @@ pub(super) fn replay(trace: &Trace, experiments: u8, settings: HeatSettings) -> 
             }
             moves.push((*at, ladder.level().clone(), heat_move));
         }
-        next = later(*at, ladder.observation_interval());
+        next = at.saturating_add(ladder.observation_interval());
     }
     let end = SimulatedEnd::new(end, hottest, ladder.level(), moves.len());
     Simulated::new(moves, end)
@@ -54,7 +59,7 @@ fn living(number: u8, of: u8) -> Living {
     Living {
         experiment: ExperimentId::new(&name).expect("the name is a valid id"),
         priority: 0,
-        since: TimeSpan::from_secs(u32::from(number)),
+        since: Uptime::from_secs(u32::from(number)),
         cpu: Percent::new(PROCESSORS / u32::from(of)),
         cpu_time: None,
         can_cap: true,
@@ -62,8 +67,4 @@ fn living(number: u8, of: u8) -> Living {
         can_freeze: true,
         max_celsius: None,
     }
-}
-
-fn later(at: TimeSpan, by: TimeSpan) -> TimeSpan {
-    TimeSpan::from_micros(at.as_micros().saturating_add(by.as_micros()))
 }

@@ -112,9 +112,9 @@ impl Trace {
 
     /// Makes the times relative to the first one.
     fn begin_at_zero(&mut self) {
-        let first = self.readings.first().map_or(0, |(at, _)| at.as_micros());
+        let first = self.readings.first().map_or(TimeSpan::default(), |(at, _)| *at);
         for (at, _) in &mut self.readings {
-            *at = TimeSpan::from_micros(at.as_micros() - first);
+            *at = at.saturating_sub(first);
         }
     }
 }
@@ -166,7 +166,7 @@ mod tests {
         let trace = Trace::parse(columns).unwrap();
         assert_eq!(trace, Trace::parse(json).unwrap());
         assert_eq!(trace.readings[0].0, TimeSpan::default());
-        assert_eq!(trace.readings[1].0, TimeSpan::from_micros(1_500_000));
+        assert_eq!(trace.readings[1].0, TimeSpan::from_millis(1_500));
         assert_eq!(trace.readings[0].1[0].celsius, Ok(Celsius::from_millis(50_500)));
         assert!(trace.readings[0].1[1].celsius.is_err());
     }

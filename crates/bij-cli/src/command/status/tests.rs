@@ -1,6 +1,6 @@
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Bytes, Evidence, Exit, InvocationId,
-    Limit, Order, OrderKind, Resources, RunId, ServiceResult, Tally, TimeSpan,
+    Limit, Order, OrderKind, Resources, RunId, ServiceResult, SubState, Tally, TimeSpan,
 };
 use insta::{assert_json_snapshot, assert_snapshot};
 
@@ -55,7 +55,7 @@ pub(crate) fn running() -> ExperimentFacts {
     let unit = UnitStatus {
         id: id(),
         active_state: ActiveState::Active,
-        sub_state: "running".to_owned(),
+        sub_state: SubState::Running,
         result: Some(ServiceResult::Success),
         main_pid: Some(4711),
         invocation: Some(InvocationId::from_bytes([2; 16])),
@@ -99,7 +99,7 @@ pub(crate) fn crashed() -> ExperimentFacts {
     facts.progress = None;
     let unit = facts.unit.as_mut().unwrap();
     unit.active_state = ActiveState::Failed;
-    unit.sub_state = "failed".to_owned();
+    unit.sub_state = SubState::Failed;
     unit.result = Some(ServiceResult::Signal);
     unit.main_pid = None;
     unit.status_text = None;
@@ -168,11 +168,13 @@ fn without_the_manager_the_state_of_an_open_attempt_is_unknown() {
 #[test]
 fn an_experiment_that_waits_for_its_restart_shows_the_result() {
     let mut facts = crashed();
-    let unit = facts.unit.as_mut().unwrap();
-    unit.active_state = ActiveState::Activating;
-    unit.sub_state = "auto-restart".to_owned();
-    let text = text(&page(facts));
-    assert!(text.contains("activating (auto-restart) (Result: signal) since"), "{text}");
+    facts.unit.as_mut().unwrap().active_state = ActiveState::Activating;
+    for sub_state in [SubState::AutoRestart, SubState::AutoRestartQueued] {
+        facts.unit.as_mut().unwrap().sub_state = sub_state.clone();
+        let text = text(&page(facts.clone()));
+        let expected = format!("activating ({sub_state}) (Result: signal) since");
+        assert!(text.contains(&expected), "{text}");
+    }
 }
 
 #[test]

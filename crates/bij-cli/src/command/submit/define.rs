@@ -4,7 +4,7 @@ use std::thread;
 
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Outcome};
-use bij_definitions::{Definitions, SubmitError};
+use bij_definition::{Definitions, SubmitError, to_toml};
 
 use super::plan::{DefinitionState, PlannedRun};
 use crate::context::Context;
@@ -120,7 +120,7 @@ fn define_one(
         }
         DefinitionState::Named => {
             let is_missing = matches!(definitions.find(&id), Err(FindError::Missing { .. }));
-            let outcome = definitions.submit_without_sync(&id, &run.spec.to_toml())?;
+            let outcome = definitions.submit_without_sync(&id, &to_toml(&run.spec))?;
             DefinedExperiment { id, is_new: is_missing && outcome == Outcome::Changed }
         }
     })

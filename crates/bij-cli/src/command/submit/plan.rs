@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use bij_core::ExperimentId;
-use bij_core::definition::{ExperimentSpec, SpecOverlay};
 use bij_core::port::{FindError, Found};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::SpecOverlay;
 
 use super::sweep::{MAX_COMBINATIONS, Sweep, SweepError};
 use super::{DryRun, SubmitArgs};
@@ -226,7 +227,7 @@ fn is_free(context: &Context, run: &PlannedRun) -> Result<bool, CliError> {
     let definitions = context.definitions();
     match definitions.find_with(&run.spec.id, &SpecOverlay::default()) {
         Err(FindError::Missing { .. }) => Ok(true),
-        Ok(found) => Ok(found.spec.to_toml() == run.spec.to_toml()),
+        Ok(found) => Ok(bij_definition::to_toml(&found.spec) == bij_definition::to_toml(&run.spec)),
         Err(error) => Err(error.into()),
     }
 }

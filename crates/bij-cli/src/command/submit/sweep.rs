@@ -1,7 +1,8 @@
 //! Sweeps: one experiment for each combination of parameter values. Pure.
 
 use bij_core::ExperimentId;
-use bij_core::definition::{ExperimentSpec, SpecOverlay};
+use bij_core::spec::ExperimentSpec;
+use bij_definition::SpecOverlay;
 use thiserror::Error;
 
 use super::param::Param;

@@ -40,7 +40,7 @@ fn a_span_is_counted_by_the_clock_of_the_boot() {
 fn a_time_of_day_goes_by_the_clock_as_it_is_set() {
     let at = {
         let machine = Machine::new(1);
-        bij_core::Timestamp::from_micros(machine.now().at.as_micros() + 3_600_000_000)
+        machine.now().at + TimeSpan::from_secs(3600)
     };
     let mut machine = waiting(Earliest::At(at));
     machine.set_clock(3590);

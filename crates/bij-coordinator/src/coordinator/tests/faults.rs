@@ -1,10 +1,11 @@
 //! What fails at any moment, and what is lost by it: nothing.
 
-use bij_core::definition::Restart;
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
+use bij_core::spec::RestartSpec;
 use bij_core::{
-    AttemptKey, InvocationId, Obstacle, Outcome, RunEnd, RunState, StartKind, TimeSpan, Timestamp,
+    AttemptKey, InvocationId, Obstacle, Outcome, RunEnd, RunState, StartKind, SubState, TimeSpan,
+    Timestamp,
 };
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
@@ -163,14 +164,14 @@ fn a_start_that_is_refused_is_put_off_longer_each_time_and_held_in_the_end() {
 fn a_start_that_fails_for_a_missing_resource_names_it_and_waits_for_no_run() {
     let mut machine = Machine::new(1);
     let lives = vec![Life { lasts: None, end: LifeEnd::NeverUp }];
-    let restart = Restart { delay: TimeSpan::from_secs(60), ..Restart::default() };
+    let restart = RestartSpec { delay: TimeSpan::from_secs(60), ..RestartSpec::default() };
     machine.define("a", Script { lives, restart: restart.clone(), ..Script::default() });
     let path = "/srv/wt".to_owned();
     *machine.definitions.1.lock().unwrap() = vec![Obstacle::NoDirectory { path }];
     machine.submit(&["a"]);
     machine.settle();
     let unit = at_once(machine.units.status(&id("a"))).unwrap();
-    assert_eq!(unit.sub_state, "auto-restart");
+    assert_eq!(unit.sub_state, SubState::AutoRestart);
     // It waits for no other run. Its unit, which waits for its restart, still takes the slot.
     assert_eq!(machine.gates_of("a#1"), ["back-off", "unit", "slots"]);
     let reason = "the directory /srv/wt is not there: mkdir -p /srv/wt, or change `directory`";

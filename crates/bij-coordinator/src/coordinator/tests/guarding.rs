@@ -1,8 +1,8 @@
 //! Those that have more of the GPU's memory than they may.
 
-use bij_core::definition::ExperimentSpec;
 use bij_core::port::{AttemptQuery, Ledger as _};
 use bij_core::queue::EventKind;
+use bij_core::spec::ExperimentSpec;
 use bij_core::{Bytes, Cause, Limit, RunEnd, RunState, TimeSpan};
 use bij_sim::{Life, LifeEnd, Script};
 

@@ -1,8 +1,9 @@
 //! What there is to see, and settings that are read anew.
 
 use bij_core::RunEnd;
-use bij_core::definition::{DefinitionError, Settings, SourceFile};
+use bij_core::port::DefinitionError;
 use bij_core::queue::EventKind;
+use bij_definition::{Settings, SourceFile};
 use bij_sim::Script;
 
 use super::machine::*;
@@ -48,7 +49,7 @@ fn the_queue_is_listed_in_starting_order_after_the_runs_that_are_up() {
     assert_eq!((status.running, status.waiting, status.held, status.slots), (1, 2, 0, 1));
 }
 
-fn parse(text: &str) -> Result<bij_core::definition::CoordinatorSettings, DefinitionError> {
+fn parse(text: &str) -> Result<bij_core::CoordinatorSettings, DefinitionError> {
     let file = SourceFile::new("coordinator.toml", text.as_bytes());
     Settings::parse(file).map(|settings| settings.coordinator)
 }

@@ -5,16 +5,18 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
-use bij_core::definition::{CoordinatorSettings, ExperimentSpec, VariablePattern};
+use bij_core::CoordinatorSettings;
 use bij_core::port::{
     Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
     RunQueue, Sample, UnitManager, Unread, ZoneReading,
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
+use bij_core::spec::ExperimentSpec;
+use bij_core::variable::VariablePattern;
 use bij_core::{
     ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
     Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult, StartKind, TimeSpan,
-    Timestamp, close_other_boots,
+    Timestamp, Uptime, close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
@@ -415,5 +417,5 @@ impl Machine {
 
 fn now(seconds: u32) -> Now {
     let at = Timestamp::from_micros(1_000_000_000_000_000 + i64::from(seconds) * 1_000_000);
-    Now { at, uptime: TimeSpan::from_secs(seconds) }
+    Now { at, uptime: Uptime::from_secs(seconds) }
 }

@@ -1,8 +1,8 @@
 //! The board is switched between runs that want it otherwise.
 
 use bij_core::TimeSpan;
-use bij_core::definition::Clocks;
 use bij_core::queue::EventKind;
+use bij_core::spec::Clocks;
 use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;

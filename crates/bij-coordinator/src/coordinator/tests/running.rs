@@ -1,7 +1,7 @@
 //! Runs come, go, and are carried on.
 
-use bij_core::definition::OnReboot;
 use bij_core::queue::{EventKind, QueueState};
+use bij_core::spec::OnReboot;
 use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
 use bij_sim::{LifeEnd, Script};
 
@@ -151,7 +151,7 @@ fn a_run_waits_for_the_success_of_another() {
     let mut machine = Machine::new(4);
     machine.define("a", minutes(1));
     machine.define_with("b", minutes(1), |spec| {
-        spec.queue.after = Some(bij_core::definition::After::All(vec![id("a")]));
+        spec.queue.after = Some(bij_core::spec::After::All(vec![id("a")]));
     });
     machine.submit(&["a", "b"]);
     machine.settle();

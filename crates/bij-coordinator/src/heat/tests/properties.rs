@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, Uptime};
 use proptest::prelude::*;
 
 use super::scene::{id, settings};
@@ -48,7 +48,7 @@ fn one(number: usize) -> impl Strategy<Value = Living> {
         move |(priority, since, cpu, (can_cap, can_cap_gpu, can_freeze), max_celsius)| Living {
             experiment: id(&format!("e{number}")),
             priority,
-            since: TimeSpan::from_secs(since),
+            since: Uptime::from_secs(since),
             cpu: Percent::new(cpu),
             cpu_time: None,
             can_cap,
@@ -172,7 +172,7 @@ fn ride(
         let gpu =
             (*rates > 0).then_some(GpuClockState { rates: &RATES[..*rates], bound: hand.bound });
         hand.forget_all_but(living);
-        let uptime = TimeSpan::from_micros(uptime);
+        let uptime = Uptime::from_micros(uptime);
         let seen = HeatObservation { uptime, zones, living, processors: Percent::new(1200), gpu };
         for one in ladder.observe(&seen) {
             hand.carry_out(&one.step, living)?;

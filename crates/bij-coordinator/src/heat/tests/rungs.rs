@@ -1,6 +1,6 @@
 //! Up and down.
 
-use bij_core::{Celsius, Percent, TimeSpan};
+use bij_core::{Celsius, Percent, TimeSpan, Uptime};
 
 use super::scene::{Scene, id, living, settings};
 use crate::heat::{
@@ -18,7 +18,7 @@ fn thresholds_without_room_between_them_are_refused() {
     let (throttle, critical) = (Celsius::new(80), Celsius::new(80));
     let refused = HeatSettings::new(throttle, critical, TimeSpan::from_secs(5));
     assert_eq!(refused, Err(ThresholdsTooClose { throttle, critical }));
-    let defaults = HeatSettings::try_from(&bij_core::definition::CoordinatorSettings::default());
+    let defaults = HeatSettings::try_from(&bij_core::CoordinatorSettings::default());
     assert_eq!(defaults, Ok(settings()));
 }
 
@@ -81,7 +81,7 @@ fn a_steep_rise_is_met_before_the_threshold_is_reached() {
 
 #[test]
 fn the_lowest_and_youngest_is_capped_first_and_let_go_last() {
-    let young = Living { since: TimeSpan::from_secs(9), ..living("young", 0, 400) };
+    let young = Living { since: Uptime::from_secs(9), ..living("young", 0, 400) };
     let mut scene = Scene::new([living("high", 5, 400), young, living("old", 0, 400)]);
     scene.warm_up_to(74.9);
     let said = scene.stay_at(75.6, 400);

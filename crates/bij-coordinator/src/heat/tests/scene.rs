@@ -1,7 +1,7 @@
 //! A ladder and what it is shown, look by look.
 
 use bij_core::port::{Unread, ZoneReading};
-use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
+use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use crate::heat::{
     GpuClockState, HeatMove, HeatObservation, HeatSettings, HeatStep, Ladder, Living,
@@ -15,7 +15,7 @@ pub(super) struct Scene {
     /// What the GPU's clock may be bounded to, and what it is.
     pub(super) rates: Vec<Hertz>,
     pub(super) bound: Option<Hertz>,
-    now: TimeSpan,
+    now: Uptime,
 }
 
 pub(in crate::heat) fn settings() -> HeatSettings {
@@ -32,7 +32,7 @@ impl Scene {
             zones: Ok(Vec::new()),
             rates: Vec::new(),
             bound: None,
-            now: TimeSpan::default(),
+            now: Uptime::BOOT,
         };
         scene.set(40.0);
         assert_eq!(scene.observe(), []);
@@ -46,7 +46,7 @@ impl Scene {
 
     /// One look, a second after the last.
     pub(in crate::heat) fn observe(&mut self) -> Vec<HeatMove> {
-        self.now = TimeSpan::from_micros(self.now.as_micros() + 1_000_000);
+        self.now = self.now + TimeSpan::from_secs(1);
         let (uptime, processors) = (self.now, Percent::new(1200));
         let Self { ladder, zones, living, rates, bound, .. } = self;
         let gpu = (!rates.is_empty()).then_some(GpuClockState { rates, bound: *bound });
@@ -103,7 +103,7 @@ pub(in crate::heat) fn living(name: &str, priority: i32, cpu: u32) -> Living {
     Living {
         experiment: id(name),
         priority,
-        since: TimeSpan::default(),
+        since: Uptime::BOOT,
         cpu: Percent::new(cpu),
         cpu_time: None,
         can_cap: true,

@@ -2,7 +2,7 @@
 
 use bij_core::port::Sample;
 use bij_core::queue::{ClosedGate, Delay, GoingDown, GpuClaim, Group, NotBefore, Pause};
-use bij_core::{ActiveState, Bytes, Percent, TimeSpan, Timestamp};
+use bij_core::{ActiveState, Bytes, Percent, TimeSpan, Timestamp, Uptime};
 
 use crate::Now;
 use crate::policy::testing::*;
@@ -147,12 +147,12 @@ fn time_opens_its_gates_and_is_asked_for() {
     let soon = waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::At(now(630).at)));
     let world = World::new([soon.clone()]);
     assert_eq!(world.gates_of("a#1"), ["not-before"]);
-    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(630)));
+    assert_eq!(world.decide().report.next_decision, Some(Uptime::from_secs(630)));
     assert_eq!(World::new([soon]).at(630).started(), ["a#1"]);
     // The clock may be set meanwhile, so a far time is not waited for in one go.
     let late =
         waiting("a#1").with(|run| run.terms.not_before = Some(NotBefore::At(now(100_000).at)));
-    assert_eq!(World::new([late]).decide().report.next_decision, Some(TimeSpan::from_secs(660)));
+    assert_eq!(World::new([late]).decide().report.next_decision, Some(Uptime::from_secs(660)));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn right_after_the_boot_nothing_starts_for_as_long_as_is_set() {
         world.gate("a#1", "boot-grace"),
         ClosedGate::BootGrace { left: TimeSpan::from_secs(10) }
     );
-    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(30)));
+    assert_eq!(world.decide().report.next_decision, Some(Uptime::from_secs(30)));
     assert_eq!(world.at(30).started(), ["b#1", "a#1"]);
 }
 

@@ -2,7 +2,7 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{EventKind, QueuedRun};
-use bij_core::{ActiveState, Cause, Order, OrderKind, RunEnd, TimeSpan};
+use bij_core::{ActiveState, Cause, Order, OrderKind, RunEnd, TimeSpan, Uptime};
 
 use crate::policy::testing::*;
 use crate::policy::{Action, Busy, Decision, GpuUse, LastAttempt, MissingUnit};
@@ -29,7 +29,7 @@ fn an_experiment_over_its_limit_for_too_long_is_stopped_with_the_reason() {
     assert_eq!(has(&mut world, 600, 6).actions, [], "as much as it may");
     let first = has(&mut world, 602, 7);
     assert_eq!(first.actions, []);
-    assert_eq!(first.report.next_decision, Some(TimeSpan::from_secs(612)));
+    assert_eq!(first.report.next_decision, Some(Uptime::from_secs(612)));
     assert_eq!(has(&mut world, 611, 8).actions, []);
     let last = has(&mut world, 612, 7);
     let order = stopped(&last).expect("ten seconds are over");
@@ -85,7 +85,7 @@ fn stopped_for_it(run: QueuedRun, last: LastAttempt, restart_after: Option<u32>)
     world.seen.units.clear();
     let restart_after = restart_after.map(TimeSpan::from_secs);
     let order = Some(OrderKind::GpuMemory);
-    let found = MissingUnit { last, since: TimeSpan::from_secs(590), order, restart_after };
+    let found = MissingUnit { last, since: Uptime::from_secs(590), order, restart_after };
     world.seen.missing_units.insert(run_id("a#1"), found);
     world
 }
@@ -96,7 +96,7 @@ fn a_stopped_run_is_requeued_after_its_delay_before_all_others() {
     let mut world = stopped_for_it(waiting("a#1"), ended, Some(15));
     let decision = world.decide();
     assert_eq!(decision.actions, [], "it keeps its slot, as one does that systemd restarts");
-    assert_eq!(decision.report.next_decision, Some(TimeSpan::from_secs(605)));
+    assert_eq!(decision.report.next_decision, Some(Uptime::from_secs(605)));
     world.seen.now = now(605);
     let decision = world.decide();
     world.carry_out(decision);

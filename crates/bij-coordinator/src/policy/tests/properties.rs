@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bij_core::definition::OnReboot;
 use bij_core::queue::{GoingDown, GpuClaim, QueueState, QueuedRun};
+use bij_core::spec::OnReboot;
 use bij_core::{Bytes, Cause, RunId};
 use proptest::prelude::*;
 

@@ -1,9 +1,9 @@
 //! What becomes of runs when the machine or their unit goes down.
 
-use bij_core::definition::OnReboot;
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};
-use bij_core::{ActiveState, Cause, RunEnd, TimeSpan};
+use bij_core::spec::OnReboot;
+use bij_core::{ActiveState, Cause, RunEnd, Uptime};
 
 use crate::policy::testing::*;
 use crate::policy::{Action, Interruption, LastAttempt, MissingUnit};
@@ -70,7 +70,7 @@ fn lost(run: QueuedRun, unit: &ActiveState, last: LastAttempt) -> World {
     world.unit(id.experiment.as_str(), unit, "dead");
     world.seen.missing_units.insert(
         id,
-        MissingUnit { last, since: TimeSpan::from_secs(590), order: None, restart_after: None },
+        MissingUnit { last, since: Uptime::from_secs(590), order: None, restart_after: None },
     );
     world
 }
@@ -110,7 +110,7 @@ fn a_run_that_is_just_being_restarted_has_not_given_up() {
 fn an_unrecorded_end_is_waited_for_but_not_for_ever() {
     let world = lost(waiting("a#1"), &ActiveState::Inactive, LastAttempt::Open);
     assert_eq!(ends(&world), []);
-    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(650)));
+    assert_eq!(world.decide().report.next_decision, Some(Uptime::from_secs(650)));
     assert_eq!(ends(&world.at(650)), [("a#1".to_owned(), RunEnd::GaveUp)]);
 }
 

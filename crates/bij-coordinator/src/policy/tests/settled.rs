@@ -1,8 +1,8 @@
 //! Worlds with groups of few slots and a board of several power modes: every gate that a start behind a
 //! run can close.
 
-use bij_core::definition::PowerMode;
 use bij_core::queue::{Dependencies, GroupName, QueueState};
+use bij_core::spec::PowerModeRef;
 use proptest::prelude::*;
 
 use super::properties::{any_world, what_starts_passes_its_gates};
@@ -92,7 +92,7 @@ proptest! {
         }
         world.state.runs.retain(|_, run| {
             let fits = run.terms.claim.memory.is_none_or(|claim| claim <= gib(40));
-            let is_offered = run.terms.power.as_ref().is_none_or(|mode| *mode != PowerMode::from(MODES[3]));
+            let is_offered = run.terms.power.as_ref().is_none_or(|mode| *mode != PowerModeRef::from(MODES[3]));
             fits && is_offered && run.state == QueueState::Waiting
         });
         world.seen.units.clear();

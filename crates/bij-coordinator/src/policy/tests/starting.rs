@@ -2,7 +2,7 @@
 
 use bij_core::port::Change;
 use bij_core::queue::QueueState;
-use bij_core::{ActiveState, TimeSpan};
+use bij_core::{ActiveState, Uptime};
 
 use crate::policy::testing::*;
 use crate::policy::{BackOff, Busy, MAX_TRIES};
@@ -32,10 +32,10 @@ fn a_start_that_is_under_way_is_not_asked_for_again() {
 fn a_failed_start_is_delayed_even_for_a_run_that_passes_the_gates() {
     let mut world = World::new([waiting("a#1").at_once()]);
     let why = "the unit is masked".to_owned();
-    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
+    let back_off = BackOff { tries: 1, until: Uptime::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.gates_of("a#1"), ["back-off"]);
-    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.decide().report.next_decision, Some(Uptime::from_secs(605)));
     assert_eq!(world.at(605).started(), ["a#1"]);
 }
 
@@ -45,7 +45,7 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
     let mut before = None;
     let mut waits = Vec::new();
     for tried in 1..=MAX_TRIES {
-        let next = BackOff::after(before.as_ref(), TimeSpan::from_secs(100), "no");
+        let next = BackOff::after(before.as_ref(), Uptime::from_secs(100), "no");
         let change = next.consequence(&run);
         waits.push(next.until.as_micros() / 1_000_000 - 100);
         let Change::State { from, state, why, .. } = change else { panic!("{change:?}") };
@@ -55,7 +55,7 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
         before = Some(next);
     }
     assert_eq!(waits, [5, 10, 20, 40, 80]);
-    let until = TimeSpan::from_micros(u64::MAX);
+    let until = Uptime::MAX;
     let many = BackOff { tries: u32::MAX, until, why: "no".to_owned() };
     let next = BackOff::after(Some(&many), until, "no");
     assert_eq!(next, many);
@@ -65,10 +65,10 @@ fn each_failed_start_waits_twice_as_long_and_the_last_one_is_held() {
 fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
     let mut world = World::new([waiting("a#1").starting()]);
     let why = "the unit is masked".to_owned();
-    let back_off = BackOff { tries: 1, until: TimeSpan::from_secs(605), why };
+    let back_off = BackOff { tries: 1, until: Uptime::from_secs(605), why };
     world.state.back_off.insert(run_id("a#1"), back_off);
     assert_eq!(world.started(), [""; 0]);
-    assert_eq!(world.decide().report.next_decision, Some(TimeSpan::from_secs(605)));
+    assert_eq!(world.decide().report.next_decision, Some(Uptime::from_secs(605)));
     assert_eq!(world.at(605).started(), ["a#1"]);
 }
 

@@ -1,7 +1,7 @@
 //! Units that are to be stopped.
 
 use bij_core::port::Change;
-use bij_core::{ActiveState, Cause, Order, RunEnd, TimeSpan};
+use bij_core::{ActiveState, Cause, Order, RunEnd, Uptime};
 
 use crate::policy::testing::*;
 use crate::policy::{Action, Busy, LastAttempt, MissingUnit, StopRequest, UntrackedUnit};
@@ -18,7 +18,7 @@ fn stops(world: &World) -> Vec<(String, String)> {
 fn a_wish_is_carried_out_until_the_unit_is_down() {
     let mut world = World::new([waiting("a#1").running()]);
     let wish =
-        StopRequest { order: Order::stop("bij stop by alice"), not_before: TimeSpan::from_secs(0) };
+        StopRequest { order: Order::stop("bij stop by alice"), not_before: Uptime::from_secs(0) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), [("a".to_owned(), "bij stop by alice".to_owned())]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
@@ -31,7 +31,7 @@ fn a_wish_is_carried_out_until_the_unit_is_down() {
 #[test]
 fn a_wish_that_failed_is_put_off() {
     let mut world = World::new([waiting("a#1").running()]);
-    let wish = StopRequest { order: Order::stop("x"), not_before: TimeSpan::from_secs(601) };
+    let wish = StopRequest { order: Order::stop("x"), not_before: Uptime::from_secs(601) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), []);
     assert_eq!(stops(&world.at(601)).len(), 1);
@@ -59,7 +59,7 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
 fn a_requested_stop_is_carried_out_by_any_coordinator() {
     let mut world = World::new([waiting("a#1").running().to_be_stopped_by("alice")]);
     assert_eq!(stops(&world), [("a".to_owned(), "alice".to_owned())]);
-    let wish = StopRequest { order: Order::stop("alice"), not_before: TimeSpan::from_secs(605) };
+    let wish = StopRequest { order: Order::stop("alice"), not_before: Uptime::from_secs(605) };
     world.state.stops.insert(experiment("a"), wish);
     assert_eq!(stops(&world), [], "the last try has failed");
     world.state.stops.clear();

@@ -3,7 +3,7 @@
 use bij_core::port::{Closing, Opening};
 use bij_core::{
     AttemptEnd, AttemptKey, BootId, Cause, Evidence, Exit, ExperimentId, InvocationId, Order,
-    OrderKind, Progress, ServiceResult, StartKind, TimeSpan, Timestamp, Witness,
+    OrderKind, Progress, ServiceResult, StartKind, TimeSpan, Timestamp, Uptime, Witness,
 };
 
 /// Returns the id of a boot.
@@ -37,7 +37,7 @@ pub fn fresh(name: &str, boot_number: u8, invocation: u32) -> Opening {
         experiment: experiment(name),
         key: key(boot_number, invocation),
         at: at(i64::from(invocation)),
-        uptime: Some(TimeSpan::from_secs(invocation)),
+        uptime: Some(Uptime::from_secs(invocation)),
         start: StartKind::Fresh,
     }
 }
@@ -49,7 +49,7 @@ pub fn restart(name: &str, boot_number: u8, invocation: u32) -> Opening {
 
 /// Returns the end of the attempt that `opening` opened, ten seconds later.
 pub fn end(opening: &Opening, evidence: Evidence) -> Closing {
-    let later = Timestamp::from_micros(opening.at.as_micros() + 10_000_000);
+    let later = opening.at + TimeSpan::from_secs(10);
     let restarts = u32::from(opening.start == StartKind::Restart);
     let evidence = {
         let mut evidence = evidence;
@@ -59,7 +59,7 @@ pub fn end(opening: &Opening, evidence: Evidence) -> Closing {
     Closing {
         experiment: opening.experiment.clone(),
         key: opening.key,
-        ready: Some(Timestamp::from_micros(opening.at.as_micros() + 1)),
+        ready: Some(opening.at + TimeSpan::from_micros(1)),
         end: AttemptEnd { at: later, cause: evidence.prove(), evidence },
         started: opening.at,
     }

@@ -1,12 +1,12 @@
 //! Clauses: submissions become runs.
 
-use bij_core::definition::Clocks;
 use bij_core::port::{Ledger, RunQueue};
 use bij_core::queue::{
     Claim, Delay, Dependencies, GpuClaim, NotBefore, Origin, Place, QueueState, RunRef, Submission,
     Terms,
 };
-use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan};
+use bij_core::spec::Clocks;
+use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan, Uptime};
 
 use super::fixture::{self, READS, WRITES, cancel, change, run, submission, submit};
 use crate::contract::ledger_fixture::{at, experiment};
@@ -36,7 +36,7 @@ fn special() -> Submission {
                 TimeSpan::from_secs(3600),
                 BootId::from_bytes([7; 16]),
                 at(0),
-                TimeSpan::from_secs(42),
+                Uptime::from_secs(42),
             ))),
             after: Dependencies::Any(vec![dependency("calibrate#3"), dependency("end:y")]),
             now: true,

@@ -6,11 +6,12 @@
 //! does not match the file.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use bij_core::{CpuQuota, Limit};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::last_quota;
 
@@ -50,10 +51,12 @@ impl CapRecord {
         let reload_was_due = self.reload_was_due;
         let text =
             json!({ "ours": ours, "before": before, "reload_was_due": reload_was_due }).to_string();
-        fs::create_dir_all(path.parent().unwrap_or(path))?;
-        let new = path.with_extension("new");
-        fs::write(&new, text)?;
-        fs::rename(new, path)
+        let directory = path.parent().unwrap_or(path);
+        fs::create_dir_all(directory)?;
+        let mut new = NamedTempFile::new_in(directory)?;
+        new.write_all(text.as_bytes())?;
+        new.persist(path)?;
+        Ok(())
     }
 
     /// Returns `true` if the quota in the file is one of ours, or, without one in the file, the quota in force

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 use bij_coordinator::heat::{HeatStep, Living};
-use bij_core::{ExperimentId, Percent, TimeSpan};
+use bij_core::{ExperimentId, Percent, Uptime};
 
 use super::execute::StepFailure;
 
@@ -61,7 +61,7 @@ impl HeatCapabilities {
         Living {
             experiment,
             priority: i32::MIN,
-            since: TimeSpan::default(),
+            since: Uptime::BOOT,
             cpu: self.processors,
             cpu_time: None,
             can_cap: self.can_cap,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bij_coordinator::heat::{Because, Haste, HeatStep};
 use bij_core::port::{Handover, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ActiveState, ExperimentId, Order, OrderKind};
+use bij_core::{ActiveState, ExperimentId, Order, OrderKind, SubState};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
@@ -106,7 +106,7 @@ async fn signalled(units: &impl UnitManager, id: &ExperimentId) {
         let is_waiting = match unit.active_state {
             ActiveState::Active | ActiveState::Activating | ActiveState::Reloading => true,
             // `ExecStop=` runs.
-            ActiveState::Deactivating => unit.sub_state == "stop",
+            ActiveState::Deactivating => unit.sub_state == SubState::Stop,
             _ => false,
         };
         if !is_waiting {
@@ -156,7 +156,7 @@ mod tests {
             let is_signalled = self.1.elapsed() >= self.2;
             Ok(UnitStatus {
                 active_state: ActiveState::Deactivating,
-                sub_state: if is_signalled { "stop-sigterm" } else { "stop" }.to_owned(),
+                sub_state: if is_signalled { SubState::StopSigterm } else { SubState::Stop },
                 ..UnitStatus::down(id.clone())
             })
         }

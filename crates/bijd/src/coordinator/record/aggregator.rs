@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::Now;
-use bij_core::{AttemptBoard, AttemptKey, BoardMinute, TimeSpan};
+use bij_core::{AttemptBoard, AttemptKey, BoardMinute, Uptime};
 
 use super::BoardReading;
 use super::attempt_totals::AttemptTotals;
@@ -79,16 +79,14 @@ impl BoardAggregator {
     }
 
     /// Returns the record of the minute, if it is over.
-    pub(super) fn minute_over(&mut self, uptime: TimeSpan) -> Option<BoardRecord> {
+    pub(super) fn minute_over(&mut self, uptime: Uptime) -> Option<BoardRecord> {
         let minute = self.minute.take_if(|minute| minute.is_over(uptime))?;
         Some(BoardRecord::Minute(minute.row()))
     }
 
     /// Returns the uptime at which the minute is over, if there is one.
-    pub(super) fn minute_ends(&self) -> Option<TimeSpan> {
-        let minute = self.minute.as_ref()?;
-        let end = minute.begun.as_micros().saturating_add(Minute::LENGTH.as_micros());
-        Some(TimeSpan::from_micros(end))
+    pub(super) fn minute_ends(&self) -> Option<Uptime> {
+        self.minute.as_ref().map(Minute::end)
     }
 
     /// Returns the record of the unfinished minute. The totals of open attempts are lost.

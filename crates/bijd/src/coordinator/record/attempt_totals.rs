@@ -1,6 +1,6 @@
 //! Totals of the board's readings during one attempt.
 
-use bij_core::{AttemptBoard, Hottest, TimeSpan};
+use bij_core::{AttemptBoard, Hottest, TimeSpan, Uptime};
 
 use super::energy::Energy;
 use super::{BoardReading, MAX_GAP};
@@ -8,26 +8,26 @@ use super::{BoardReading, MAX_GAP};
 /// Totals of the board's readings during one attempt.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptTotals {
-    last: TimeSpan,
+    last: Uptime,
     /// Whether there was a gap of more than [`MAX_GAP`] between readings.
     has_gap: bool,
     hottest: Option<Hottest>,
     energy: Energy,
-    /// Microseconds; `None` if any reading lacked it.
-    throttled: Option<u64>,
+    /// `None` if any reading lacked it.
+    throttled: Option<TimeSpan>,
     /// The counter at the first and at the last reading.
     over_current: Option<(u64, u64)>,
 }
 
 impl AttemptTotals {
     /// Starts the totals of an attempt that has just begun.
-    pub(super) fn new(at: TimeSpan, reading: &BoardReading) -> Self {
+    pub(super) fn new(at: Uptime, reading: &BoardReading) -> Self {
         let mut totals = Self {
             last: at,
             has_gap: false,
             hottest: None,
             energy: Energy::new(at),
-            throttled: Some(0),
+            throttled: Some(TimeSpan::default()),
             over_current: reading.over_current.map(|count| (count, count)),
         };
         totals.add(at, reading);
@@ -35,9 +35,9 @@ impl AttemptTotals {
     }
 
     /// Adds a reading, while the attempt is open or when it has just ended.
-    pub(super) fn add(&mut self, at: TimeSpan, reading: &BoardReading) {
-        let passed = at.as_micros().saturating_sub(self.last.as_micros());
-        self.has_gap |= passed > MAX_GAP.as_micros();
+    pub(super) fn add(&mut self, at: Uptime, reading: &BoardReading) {
+        let passed = at - self.last;
+        self.has_gap |= passed > MAX_GAP;
         self.last = at;
         let hottest = reading.hottest();
         if hottest.as_ref().map(|now| now.celsius) > self.hottest.as_ref().map(|was| was.celsius) {
@@ -59,7 +59,7 @@ impl AttemptTotals {
         Some(AttemptBoard {
             hottest: self.hottest,
             energy: self.energy.finish(self.last),
-            throttled: self.throttled.map(TimeSpan::from_micros),
+            throttled: self.throttled,
             over_current: self.over_current.and_then(|(first, now)| now.checked_sub(first)),
         })
     }
@@ -86,9 +86,9 @@ mod tests {
 
     fn recorded(seconds: &[(u32, BoardReading)]) -> Option<AttemptBoard> {
         let ((first, begun), later) = seconds.split_first().unwrap();
-        let mut totals = AttemptTotals::new(TimeSpan::from_secs(*first), begun);
+        let mut totals = AttemptTotals::new(Uptime::from_secs(*first), begun);
         for (at, reading) in later {
-            totals.add(TimeSpan::from_secs(*at), reading);
+            totals.add(Uptime::from_secs(*at), reading);
         }
         totals.finish()
     }

@@ -1,6 +1,6 @@
 //! Energy, as the integral of power readings.
 
-use bij_core::{Millijoules, Milliwatts, TimeSpan};
+use bij_core::{Millijoules, Milliwatts, Uptime};
 
 use super::MAX_GAP;
 
@@ -8,19 +8,19 @@ use super::MAX_GAP;
 /// as that reading. Over a gap longer than [`MAX_GAP`] the energy is unknown.
 #[derive(Clone, Debug)]
 pub(super) struct Energy {
-    since: TimeSpan,
-    last: Option<(TimeSpan, Milliwatts)>,
+    since: Uptime,
+    last: Option<(Uptime, Milliwatts)>,
     /// Milliwatts times microseconds.
     nanojoules: i128,
     has_gap: bool,
 }
 
 impl Energy {
-    pub(super) const fn new(at: TimeSpan) -> Self {
+    pub(super) const fn new(at: Uptime) -> Self {
         Self { since: at, last: None, nanojoules: 0, has_gap: false }
     }
 
-    pub(super) fn add(&mut self, at: TimeSpan, power: Option<Milliwatts>) {
+    pub(super) fn add(&mut self, at: Uptime, power: Option<Milliwatts>) {
         let Some(power) = power else { return };
         let (from, before) = self.last.unwrap_or((self.since, power));
         self.add_span(from, at, i128::from(before.get()) + i128::from(power.get()));
@@ -28,7 +28,7 @@ impl Energy {
     }
 
     /// Returns the energy drawn until `at`; `None` after a gap.
-    pub(super) fn finish(mut self, at: TimeSpan) -> Option<Millijoules> {
+    pub(super) fn finish(mut self, at: Uptime) -> Option<Millijoules> {
         let (from, power) = self.last?;
         self.add_span(from, at, 2 * i128::from(power.get()));
         let millijoules = i64::try_from(self.nanojoules / 1_000_000).ok()?;
@@ -36,10 +36,11 @@ impl Energy {
     }
 
     /// Adds a span; `both` is the sum of the powers at its ends.
-    fn add_span(&mut self, from: TimeSpan, to: TimeSpan, both: i128) {
-        let micros = to.as_micros().saturating_sub(from.as_micros());
-        self.has_gap |= micros > MAX_GAP.as_micros();
-        self.nanojoules = self.nanojoules.saturating_add(both.saturating_mul(micros.into()) / 2);
+    fn add_span(&mut self, from: Uptime, to: Uptime, both: i128) {
+        let passed = to - from;
+        self.has_gap |= passed > MAX_GAP;
+        let drawn = both.saturating_mul(passed.as_micros().into()) / 2;
+        self.nanojoules = self.nanojoules.saturating_add(drawn);
     }
 }
 
@@ -50,11 +51,11 @@ mod tests {
     use super::*;
 
     fn energy(until: u32, readings: &[(u32, Option<i64>)]) -> Option<Millijoules> {
-        let mut energy = Energy::new(TimeSpan::default());
+        let mut energy = Energy::new(Uptime::BOOT);
         for (at, power) in readings {
-            energy.add(TimeSpan::from_secs(*at), power.map(Milliwatts::new));
+            energy.add(Uptime::from_secs(*at), power.map(Milliwatts::new));
         }
-        energy.finish(TimeSpan::from_secs(until))
+        energy.finish(Uptime::from_secs(until))
     }
 
     #[test]

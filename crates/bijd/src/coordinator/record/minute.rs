@@ -1,7 +1,7 @@
 //! The readings of one minute, aggregated into a row.
 
 use bij_core::{
-    BoardMinute, Bytes, Celsius, Hottest, Milliwatts, Percent, Spread, TimeSpan, Timestamp,
+    BoardMinute, Bytes, Celsius, Hottest, Milliwatts, Percent, Spread, TimeSpan, Timestamp, Uptime,
 };
 
 use super::BoardReading;
@@ -10,8 +10,8 @@ use super::BoardReading;
 #[derive(Clone, Debug)]
 pub(super) struct Minute {
     at: Timestamp,
-    pub(super) begun: TimeSpan,
-    last: TimeSpan,
+    begun: Uptime,
+    last: Uptime,
     samples: u32,
     hottest: Option<Hottest>,
     celsius: Sum,
@@ -31,9 +31,9 @@ struct Sum {
 
 impl Minute {
     /// Length of a minute; the next reading begins a new one.
-    pub(super) const LENGTH: TimeSpan = TimeSpan::from_secs(60);
+    const LENGTH: TimeSpan = TimeSpan::from_secs(60);
 
-    pub(super) fn new(at: Timestamp, uptime: TimeSpan) -> Self {
+    pub(super) fn new(at: Timestamp, uptime: Uptime) -> Self {
         Self {
             at,
             begun: uptime,
@@ -49,11 +49,16 @@ impl Minute {
     }
 
     /// Returns whether the minute is over.
-    pub(super) const fn is_over(&self, uptime: TimeSpan) -> bool {
-        uptime.as_micros().saturating_sub(self.begun.as_micros()) >= Self::LENGTH.as_micros()
+    pub(super) fn is_over(&self, uptime: Uptime) -> bool {
+        uptime >= self.end()
     }
 
-    pub(super) fn add(&mut self, uptime: TimeSpan, reading: &BoardReading) {
+    /// Returns the uptime at which the minute is over.
+    pub(super) fn end(&self) -> Uptime {
+        self.begun + Self::LENGTH
+    }
+
+    pub(super) fn add(&mut self, uptime: Uptime, reading: &BoardReading) {
         self.last = uptime;
         self.samples = self.samples.saturating_add(1);
         let hottest = reading.hottest();
@@ -79,9 +84,7 @@ impl Minute {
         let gpu_load = self.gpu_load.spread(|load| u64::try_from(load).unwrap_or(0));
         BoardMinute {
             at: self.at,
-            span: TimeSpan::from_micros(
-                self.last.as_micros().saturating_sub(self.begun.as_micros()),
-            ),
+            span: self.last - self.begun,
             samples: self.samples,
             hottest: self.hottest,
             celsius,
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_row_has_minimum_mean_and_maximum() {
-        let begun = TimeSpan::from_secs(1000);
+        let begun = Uptime::from_secs(1000);
         let mut minute = Minute::new(Timestamp::from_micros(7), begun);
         let zones = [("cpu", 60), ("tj", 71), ("cpu", 50)];
         for (second, (zone, degrees)) in zones.into_iter().enumerate() {
@@ -130,7 +133,7 @@ mod tests {
                 throttled: Some(second == 1),
                 over_current: None,
             };
-            minute.add(TimeSpan::from_secs(1000 + second), &reading);
+            minute.add(Uptime::from_secs(1000 + second), &reading);
         }
         let row = minute.row();
         assert_eq!((row.at.as_micros(), row.span, row.samples), (7, TimeSpan::from_secs(2), 3));
@@ -145,8 +148,8 @@ mod tests {
 
     #[test]
     fn values_that_a_board_does_not_report_are_not_in_its_row() {
-        let mut minute = Minute::new(Timestamp::from_micros(0), TimeSpan::default());
-        minute.add(TimeSpan::default(), &BoardReading::default());
+        let mut minute = Minute::new(Timestamp::from_micros(0), Uptime::BOOT);
+        minute.add(Uptime::BOOT, &BoardReading::default());
         let row = minute.row();
         assert_eq!((row.celsius, row.power, row.gpu_load, row.throttled), (None, None, None, None));
         assert_eq!((row.hottest, row.memory_available), (None, None));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bij_coordinator::Now;
-use bij_core::TimeSpan;
+use bij_core::{TimeSpan, Uptime};
 
 use super::BoardReading;
 
@@ -33,10 +33,8 @@ impl SampleRing {
         if self.newest().is_some_and(|newest| reading.now.uptime <= newest.now.uptime) {
             return;
         }
-        let now = reading.now.uptime.as_micros();
-        let is_old = |reading: &TimedReading| {
-            now.saturating_sub(reading.now.uptime.as_micros()) > Self::LENGTH.as_micros()
-        };
+        let now = reading.now.uptime;
+        let is_old = |reading: &TimedReading| now - reading.now.uptime > Self::LENGTH;
         while self.readings.len() >= Self::MAX_LEN || self.readings.front().is_some_and(is_old) {
             self.readings.pop_front();
         }
@@ -49,7 +47,7 @@ impl SampleRing {
     }
 
     /// Returns the readings after this uptime, oldest first.
-    pub fn after(&self, uptime: TimeSpan) -> impl Iterator<Item = &TimedReading> {
+    pub fn after(&self, uptime: Uptime) -> impl Iterator<Item = &TimedReading> {
         let first = self.readings.partition_point(|reading| reading.now.uptime <= uptime);
         self.readings.range(first..)
     }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use bij_core::{AttemptBoard, AttemptKey, Celsius, Millijoules, Milliwatts, Timestamp};
+use bij_core::{AttemptBoard, AttemptKey, Celsius, Millijoules, Milliwatts};
 use bij_jetson::CapturedTree;
 use bij_sim::contract::ledger_fixture::{self as fixture, boot, end, fresh, key};
 use tempfile::TempDir;
@@ -31,8 +31,8 @@ impl Bench {
 
     fn now(&self) -> Now {
         Now {
-            at: Timestamp::from_micros(fixture::at(i64::from(self.seconds)).as_micros()),
-            uptime: TimeSpan::from_secs(1000 + self.seconds),
+            at: fixture::at(i64::from(self.seconds)),
+            uptime: Uptime::from_secs(1000 + self.seconds),
         }
     }
 
@@ -160,10 +160,10 @@ fn an_idle_board_is_not_read_and_nothing_is_written() {
     bench.pass(60);
     let rows = bench.rows();
     assert_eq!((rows, bench.recorder.due_in(bench.now())), (1, None));
-    let samples = bench.recorder.samples().lock().unwrap().after(TimeSpan::default()).count();
+    let samples = bench.recorder.samples().lock().unwrap().after(Uptime::BOOT).count();
     bench.pass(3600);
     assert_eq!(bench.rows(), rows);
-    let still = bench.recorder.samples().lock().unwrap().after(TimeSpan::default()).count();
+    let still = bench.recorder.samples().lock().unwrap().after(Uptime::BOOT).count();
     assert_eq!(still, samples);
     assert_eq!(bench.recorder.due_in(bench.now()), None);
 }
@@ -178,7 +178,7 @@ fn while_an_attempt_is_open_the_next_reading_is_due_in_a_second() {
     for _ in 0..100 {
         bench.recorder.record(bench.now());
     }
-    assert_eq!(bench.recorder.samples().lock().unwrap().after(TimeSpan::default()).count(), 1);
+    assert_eq!(bench.recorder.samples().lock().unwrap().after(Uptime::BOOT).count(), 1);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn no_day_takes_more_memory_or_rows_than_the_day_before() {
     let open: BTreeSet<AttemptKey> = [key(1, 1)].into();
     let mut rows = [0; 3];
     for second in 0..3 * 86_400_u32 {
-        let now = Now { at: fixture::at(i64::from(second)), uptime: TimeSpan::from_secs(second) };
+        let now = Now { at: fixture::at(i64::from(second)), uptime: Uptime::from_secs(second) };
         let degrees = i16::try_from(second % 60).unwrap();
         let zones = names.iter().map(|name| (Arc::clone(name), Celsius::new(degrees)));
         let reading = BoardReading {
@@ -271,10 +271,10 @@ fn no_day_takes_more_memory_or_rows_than_the_day_before() {
         };
         rows[second as usize / 86_400] += aggregator.add(now, &open, &reading).len();
         samples.push(TimedReading { now, reading });
-        assert!(samples.after(TimeSpan::default()).size_hint().0 <= 3601);
+        assert!(samples.after(Uptime::BOOT).size_hint().0 <= 3601);
     }
     assert_eq!(rows, [1439, 1440, 1440], "a row a minute");
-    assert_eq!(samples.after(TimeSpan::default()).count(), 3601);
-    let newest = TimeSpan::from_secs(3 * 86_400 - 11);
+    assert_eq!(samples.after(Uptime::BOOT).count(), 3601);
+    let newest = Uptime::from_secs(3 * 86_400 - 11);
     assert_eq!(samples.after(newest).count(), 10);
 }

@@ -13,7 +13,7 @@ use super::BoardRecorder;
 use crate::coordinator::SystemClock;
 
 /// How long to wait for further events, because a hundred submissions are a hundred events.
-const SETTLE_TIME: TimeSpan = TimeSpan::from_micros(20_000);
+const SETTLE_TIME: TimeSpan = TimeSpan::from_millis(20);
 
 /// How long the program waits at its end for the last reading, which a sensor may block.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
