@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bij_api::message::QueueQuery;
 use bij_api::{Client, ClientError};
+use bij_core::request::QueueQuery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), ClientError> {

@@ -13,19 +13,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bij_core::ExperimentId;
-use bij_core::queue::{GroupName, RunRef};
+use bij_core::queue::{Event, GroupName, RunRef};
+use bij_core::request::{
+    Act, Admission, AdmissionRequest, BoardQuery, CoordinatorStatus, Edit, EventQuery,
+    GroupSetting, GroupStatus, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
+    RecordedSample, RunOutcome, Submit, SubmitOptions, UnitDone, UnitRequest, UnitVerb, Why,
+};
 use futures_util::future::maybe_done;
 use serde::de::DeserializeOwned;
 use zbus::connection;
 use zbus::proxy::CacheProperties;
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 use crate::limits;
-use crate::message::{
-    Act, Admission, AdmissionRequest, BoardQuery, BoardSample, Changed, CoordinatorStatus, Edit,
-    Entry, Event, EventQuery, GroupInfo, GroupSetting, Pausing, PowerSet, PowerSetting, QueueQuery,
-    Submit, SubmitOptions, UnitDone, UnitRequest, UnitVerb, Why,
-};
 use crate::proxy::CoordinatorProxy;
 use crate::queue_text::QueueText;
 
@@ -121,16 +121,16 @@ impl Client {
         &self,
         runs: &[Submit],
         options: SubmitOptions,
-    ) -> Result<Vec<Entry>, ClientError> {
+    ) -> Result<Vec<QueueEntry>, ClientError> {
         limits::check(runs)?;
-        list(self.ask(self.proxy.submit(List(runs), Dictionary::from_message(&options))).await?)
+        list(self.ask(self.proxy.submit(SentList(runs), Dictionary::from_message(&options))).await?)
     }
 
     /// Changes a waiting run.
     ///
     /// # Errors
     /// [`ClientError`] if nothing was changed.
-    pub async fn edit(&self, run: &RunRef, edit: &Edit) -> Result<Entry, ClientError> {
+    pub async fn edit(&self, run: &RunRef, edit: &Edit) -> Result<QueueEntry, ClientError> {
         read(self.ask(self.proxy.edit(&run.to_string(), Dictionary::from_message(edit))).await?)
     }
 
@@ -138,7 +138,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if no run was changed.
-    pub async fn act(&self, act: &Act, runs: &[RunRef]) -> Result<Vec<Changed>, ClientError> {
+    pub async fn act(&self, act: &Act, runs: &[RunRef]) -> Result<Vec<RunOutcome>, ClientError> {
         let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
         list(self.ask(self.proxy.act(Dictionary::from_message(act), &runs)).await?)
     }
@@ -171,7 +171,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if it was not switched.
-    pub async fn set_power_mode(&self, setting: &PowerSetting) -> Result<PowerSet, ClientError> {
+    pub async fn set_power_mode(
+        &self,
+        setting: &PowerModeRequest,
+    ) -> Result<PowerSet, ClientError> {
         let set = self.proxy.set_power_mode(Dictionary::from_message(setting));
         read(within(self.answer_timeout.max(POWER_TIMEOUT), set).await?)
     }
@@ -216,7 +219,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
-    pub async fn queue(&self, query: &QueueQuery) -> Result<Vec<Entry>, ClientError> {
+    pub async fn queue(&self, query: &QueueQuery) -> Result<Vec<QueueEntry>, ClientError> {
         for _ in 1..MAX_READS {
             if let (entries, true) = self.queue_once(query).await? {
                 return Ok(entries);
@@ -227,8 +230,8 @@ impl Client {
     }
 
     /// Reads the queue page by page, each run once; returns whether all pages are of the same state.
-    async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<Entry>, bool), ClientError> {
-        let mut entries: Vec<Entry> = Vec::new();
+    async fn queue_once(&self, query: &QueueQuery) -> Result<(Vec<QueueEntry>, bool), ClientError> {
+        let mut entries: Vec<QueueEntry> = Vec::new();
         let (mut read_at, mut fits, mut skip) = (None, true, query.skip);
         let mut asked = Box::pin(maybe_done(self.queue_page(query, skip)));
         loop {
@@ -278,7 +281,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
-    pub async fn groups(&self) -> Result<Vec<GroupInfo>, ClientError> {
+    pub async fn groups(&self) -> Result<Vec<GroupStatus>, ClientError> {
         list(self.ask(self.proxy.groups()).await?)
     }
 
@@ -294,13 +297,13 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if there is no answer.
-    pub async fn board(&self) -> Result<Vec<BoardSample>, ClientError> {
-        let mut samples: Vec<BoardSample> = Vec::new();
+    pub async fn board(&self) -> Result<Vec<RecordedSample>, ClientError> {
+        let mut samples: Vec<RecordedSample> = Vec::new();
         loop {
             let after_usec = samples.last().map_or(0, |sample| sample.uptime_usec);
             let query = BoardQuery { after_usec };
             let text = self.ask(self.proxy.board_text(Dictionary::from_message(&query))).await?;
-            let piece: Vec<BoardSample> = serde_json::from_str(&text)
+            let piece: Vec<RecordedSample> = serde_json::from_str(&text)
                 .map_err(|error| ClientError::Unreadable(Box::new(error)))?;
             // A coordinator that repeats a page would cause an endless loop.
             if piece.last().is_none_or(|last| last.uptime_usec <= after_usec) {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 use zbus::{OwnedVariant, Signature, Type, Variant};
 
-pub(crate) use list::{List, ReceivedList};
+pub(crate) use list::{ReceivedList, SentList};
 
 /// A message on the wire.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,18 +1,18 @@
 //! Message bodies of hostile clients: each is refused with a text, or is a request that is the same after another trip
 //! over the wire.
 
+use bij_core::request::{
+    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest,
+    QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
+};
 use bij_fuzz::{Target, assert_harmless};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{BE, LE, to_bytes};
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 use crate::limits;
-use crate::message::{
-    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerSetting,
-    QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
-};
 
 fn encode(message: &impl Serialize) -> Vec<u8> {
     to_bytes(Context::new(LE, 0), &Dictionary::from_message(message)).unwrap().bytes().to_vec()
@@ -24,7 +24,7 @@ fn seeds() -> Vec<Vec<u8>> {
         let hold = true;
         Submit { extras, hold, priority: Some(-3), ..Submit::new(id.parse().unwrap()) }
     };
-    let list = to_bytes(Context::new(LE, 0), &List(vec![submit("x"), submit("y")])).unwrap();
+    let list = to_bytes(Context::new(LE, 0), &SentList(vec![submit("x"), submit("y")])).unwrap();
     vec![
         list.bytes().to_vec(),
         encode(&submit("train")),
@@ -65,7 +65,7 @@ fn fuzz_message_body() {
             check::<Act>(bytes);
             check::<Pausing>(bytes);
             check::<GroupSetting>(bytes);
-            check::<PowerSetting>(bytes);
+            check::<PowerModeRequest>(bytes);
             check::<AdmissionRequest>(bytes);
             check::<QueueQuery>(bytes);
             check::<EventQuery>(bytes);

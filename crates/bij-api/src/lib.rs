@@ -8,11 +8,11 @@
 #![doc = include_str!("../examples/watch_queue.rs")]
 //! ```
 //!
-//! A coordinator implements [`Queries`] and [`Commands`] and passes itself to a [`Server`], which identifies callers and
-//! checks their rights. All users may send queries. Commands are for root and members of group `bij`, and for the owner
-//! of a user's coordinator.
+//! A coordinator implements [`RequestHandler`] and passes itself to a [`Server`], which identifies callers and checks
+//! their rights. All users may send queries. Commands are for root and members of group `bij`, and for the owner of a
+//! user's coordinator.
 //!
-//! The messages are the plain values in [`message`], which `bij --json` prints too.
+//! The messages are the plain values in [`bij_core::request`], which `bij --json` prints too.
 //!
 //! # Invariants
 //! - zbus stays inside: none of its types is public.
@@ -26,13 +26,14 @@ mod dictionary;
 #[cfg(test)]
 mod fuzz;
 mod limits;
-pub mod message;
 mod proxy;
 mod queue_text;
 mod refusal;
 mod server;
 
 pub use client::{Changes, Client, ClientError, WhichBus};
-pub use limits::{HISTORY_PAGE_LEN, PAGE_LEN};
 pub use refusal::{Refusal, RefusalKind};
-pub use server::{BusError, Caller, Commands, ListenError, Listener, Queries, Rights, Server};
+pub use server::{
+    BusError, Caller, HostCommands, ListenError, Listener, QueueCommands, QueueQueries,
+    RecordQueries, RequestHandler, Rights, Server,
+};

@@ -3,8 +3,8 @@
 //! A client checks them itself, to report a clear error; the coordinator enforces them.
 
 use bij_core::Bytes;
+use bij_core::request::Submit;
 
-use crate::message::Submit;
 use crate::{Refusal, RefusalKind};
 
 /// Largest number of runs in one submission.
@@ -16,10 +16,6 @@ pub(crate) const MAX_EXTRAS: usize = 64 << 10;
 pub(crate) const MAX_TRUSTED_MESSAGE: usize = 16 << 20;
 /// Largest message of any other caller, in bytes.
 pub(crate) const MAX_OTHER_MESSAGE: usize = 64 << 10;
-/// Largest number of runs, events or minutes in one answer.
-pub const PAGE_LEN: u32 = 1000;
-/// Largest number of attempts or tallies in one answer; each has up to some kilobytes of evidence.
-pub const HISTORY_PAGE_LEN: u32 = 250;
 
 /// Refuses a submission over the limits.
 pub(crate) fn check(runs: &[Submit]) -> Result<(), Refusal> {

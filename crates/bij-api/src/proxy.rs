@@ -1,7 +1,9 @@
 //! The calls of a client, with their types on the wire.
 
-use crate::dictionary::{Dictionary, List, ReceivedList};
-use crate::message::{self, Entry, Event, GroupInfo, Submit};
+use bij_core::queue::Event;
+use bij_core::request::{GroupStatus, QueueEntry, RunOutcome, Submit};
+
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 
 #[zbus::proxy(
     interface = "org.braininjar.Coordinator1",
@@ -11,12 +13,11 @@ use crate::message::{self, Entry, Event, GroupInfo, Submit};
 pub(crate) trait Coordinator {
     fn submit(
         &self,
-        runs: List<&[Submit]>,
+        runs: SentList<&[Submit]>,
         options: Dictionary,
-    ) -> zbus::Result<ReceivedList<Entry>>;
+    ) -> zbus::Result<ReceivedList<QueueEntry>>;
     fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;
-    fn act(&self, act: Dictionary, runs: &[String])
-    -> zbus::Result<ReceivedList<message::Changed>>;
+    fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<ReceivedList<RunOutcome>>;
     fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
     fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
@@ -26,7 +27,7 @@ pub(crate) trait Coordinator {
     fn reload(&self) -> zbus::Result<()>;
     fn queue_text(&self, query: Dictionary) -> zbus::Result<(String, u32, u32, u64)>;
     fn why(&self, run: &str) -> zbus::Result<Dictionary>;
-    fn groups(&self) -> zbus::Result<ReceivedList<GroupInfo>>;
+    fn groups(&self) -> zbus::Result<ReceivedList<GroupStatus>>;
     fn events(&self, query: Dictionary) -> zbus::Result<ReceivedList<Event>>;
     fn board_text(&self, query: Dictionary) -> zbus::Result<String>;
     fn attempts_text(&self, query: Dictionary) -> zbus::Result<String>;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use bij_core::Timestamp;
 use bij_core::queue::Amount;
+use bij_core::request::{QueueEntry, WaitReason};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use crate::message::{Entry, Waiting};
 
 /// Number of newest gates that are searched for an equal one. Runs with equal gates are next to each other, and a limit
 /// avoids quadratic time.
@@ -19,7 +18,7 @@ const SEARCHED_GATES: usize = 8;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct QueueText {
     gates: Vec<SharedGate>,
-    runs: Vec<Entry<Vec<GateRef>>>,
+    runs: Vec<QueueEntry<Vec<GateRef>>>,
 }
 
 /// A closed gate without its time, shared by many runs.
@@ -42,7 +41,7 @@ pub(crate) struct NoSuchGate(usize);
 
 impl QueueText {
     /// Returns the text of these runs.
-    pub(crate) fn from_entries(entries: Vec<Entry>) -> Self {
+    pub(crate) fn from_entries(entries: Vec<QueueEntry>) -> Self {
         let mut text = Self { gates: Vec::new(), runs: Vec::with_capacity(entries.len()) };
         for entry in entries {
             let closed = entry.waiting_on.iter().map(|waiting| text.gate_ref(waiting)).collect();
@@ -51,7 +50,7 @@ impl QueueText {
         text
     }
 
-    fn gate_ref(&mut self, waiting: &Waiting) -> GateRef {
+    fn gate_ref(&mut self, waiting: &WaitReason) -> GateRef {
         let since = waiting.since.as_micros();
         let newest = self.gates.iter().enumerate().rev().take(SEARCHED_GATES);
         let known = newest.clone().find(|(_, gate)| gate.matches(waiting)).map(|(at, _)| at);
@@ -66,9 +65,9 @@ impl QueueText {
     ///
     /// # Errors
     /// [`NoSuchGate`] if the text lacks a gate.
-    pub(crate) fn entries(self) -> Result<Vec<Entry>, NoSuchGate> {
+    pub(crate) fn entries(self) -> Result<Vec<QueueEntry>, NoSuchGate> {
         let Self { gates, runs } = self;
-        let mut before: (Vec<GateRef>, Arc<[Waiting]>) = (Vec::new(), Arc::default());
+        let mut before: (Vec<GateRef>, Arc<[WaitReason]>) = (Vec::new(), Arc::default());
         let mut entries = Vec::with_capacity(runs.len());
         for mut entry in runs {
             let closed = std::mem::take(&mut entry.waiting_on);
@@ -84,22 +83,22 @@ impl QueueText {
 }
 
 impl SharedGate {
-    fn from_waiting(waiting: &Waiting) -> Self {
-        let Waiting { gate, need, have, since: _, text } = waiting.clone();
+    fn from_waiting(waiting: &WaitReason) -> Self {
+        let WaitReason { gate, need, have, since: _, text } = waiting.clone();
         Self { gate, need, have, text }
     }
 
-    fn matches(&self, waiting: &Waiting) -> bool {
-        let Waiting { gate, need, have, since: _, text } = waiting;
+    fn matches(&self, waiting: &WaitReason) -> bool {
+        let WaitReason { gate, need, have, since: _, text } = waiting;
         self.text == *text && self.gate == *gate && self.need == *need && self.have == *have
     }
 }
 
 impl GateRef {
-    fn waiting(self, gates: &[SharedGate]) -> Result<Waiting, NoSuchGate> {
+    fn waiting(self, gates: &[SharedGate]) -> Result<WaitReason, NoSuchGate> {
         let Self(number, since) = self;
         let shared = gates.get(number).ok_or(NoSuchGate(number))?;
-        Ok(Waiting {
+        Ok(WaitReason {
             gate: Arc::clone(&shared.gate),
             need: shared.need.clone(),
             have: shared.have.clone(),
@@ -116,9 +115,9 @@ mod tests {
 
     use super::*;
 
-    fn waiting() -> impl Strategy<Value = Waiting> {
+    fn waiting() -> impl Strategy<Value = WaitReason> {
         let amount = || prop::option::of((0..2u64).prop_map(Amount::Number));
-        (0..12u8, amount(), amount(), 0..2i64).prop_map(|(gate, need, have, since)| Waiting {
+        (0..12u8, amount(), amount(), 0..2i64).prop_map(|(gate, need, have, since)| WaitReason {
             gate: format!("gate {gate}").into(),
             need,
             have,
@@ -127,12 +126,15 @@ mod tests {
         })
     }
 
-    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    fn entries() -> impl Strategy<Value = Vec<QueueEntry>> {
         let lists = prop::collection::vec(prop::collection::vec(waiting(), 0..4), 0..30);
         lists.prop_map(|lists| {
             let entries = lists.into_iter().zip(1..).map(|(waiting_on, number): (_, u32)| {
                 let run = format!("x#{number}").parse().unwrap();
-                Entry { waiting_on: waiting_on.into(), ..Entry::over(run, RunEnd::Success) }
+                QueueEntry {
+                    waiting_on: waiting_on.into(),
+                    ..QueueEntry::ended(run, RunEnd::Success)
+                }
             });
             entries.collect()
         })
@@ -150,14 +152,15 @@ mod tests {
     #[test]
     fn equal_gates_of_many_runs_are_sent_and_stored_once() {
         let run = "x#1".parse().unwrap();
-        let waiting = Waiting {
+        let waiting = WaitReason {
             gate: "slots".into(),
             need: None,
             have: None,
             since: Timestamp::from_micros(7),
             text: "4 of 4 slots are taken".into(),
         };
-        let entry = Entry { waiting_on: [waiting].into(), ..Entry::over(run, RunEnd::Success) };
+        let entry =
+            QueueEntry { waiting_on: [waiting].into(), ..QueueEntry::ended(run, RunEnd::Success) };
         let text = QueueText::from_entries(vec![entry; 1000]);
         assert_eq!(text.gates.len(), 1);
         let entries = text.entries().unwrap();
@@ -166,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_missing_gate_is_an_error() {
-        let text =
-            QueueText::from_entries(vec![Entry::over("x#1".parse().unwrap(), RunEnd::Success)]);
+        let text = QueueText::from_entries(vec![QueueEntry::ended(
+            "x#1".parse().unwrap(),
+            RunEnd::Success,
+        )]);
         let json = serde_json::to_string(&text).unwrap();
         let json = json.replace("\"waiting_on\":[]", "\"waiting_on\":[[3,7]]");
         let text: QueueText = serde_json::from_str(&json).unwrap();

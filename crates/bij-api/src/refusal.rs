@@ -3,6 +3,7 @@
 //! A refusal is a D-Bus error whose body is the reason and, if known, the remedy. Libraries show the first string of an
 //! error's body.
 
+use bij_core::request::InvalidAttemptsQuery;
 use thiserror::Error;
 use zbus::message::Header;
 use zbus::names::ErrorName;
@@ -73,6 +74,12 @@ impl Refusal {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
+    }
+}
+
+impl From<InvalidAttemptsQuery> for Refusal {
+    fn from(error: InvalidAttemptsQuery) -> Self {
+        Self::new(RefusalKind::Invalid, error.to_string())
     }
 }
 

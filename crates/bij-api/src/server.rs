@@ -25,7 +25,7 @@ use clients::{Clients, OWNER_SEATS, Pool, Seat};
 use interface::{Interface, PATH};
 use transport::ClientSocket;
 
-pub use handler::{Commands, Queries};
+pub use handler::{HostCommands, QueueCommands, QueueQueries, RecordQueries, RequestHandler};
 pub use listener::{ListenError, Listener};
 pub use rights::{Caller, Rights};
 
@@ -58,7 +58,7 @@ pub struct Server<H> {
     newest: watch::Receiver<u64>,
 }
 
-impl<H: Commands> Server<H> {
+impl<H: RequestHandler> Server<H> {
     /// Returns a server of a handler. `newest` is the number of the newest event, whose changes are signalled.
     pub fn new(handler: Arc<H>, rights: Rights, newest: watch::Receiver<u64>) -> Self {
         Self { handler, rights: Arc::new(rights), newest }
@@ -167,7 +167,10 @@ impl<H: Commands> Server<H> {
 }
 
 /// Emits a signal for every change, until the connection is lost or the sender of `newest` is dropped.
-async fn emit_changes<H: Commands>(connection: &Connection, mut newest: watch::Receiver<u64>) {
+async fn emit_changes<H: RequestHandler>(
+    connection: &Connection,
+    mut newest: watch::Receiver<u64>,
+) {
     newest.mark_unchanged();
     loop {
         // Cancel-safe: a change that was not received is received the next time.

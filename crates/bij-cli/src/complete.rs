@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bij_api::message::{QueueQuery, State};
 use bij_core::port::{DefinitionSource as _, RunQueue as _};
 use bij_core::queue::{Queue, QueuedRun};
+use bij_core::request::{EntryState, QueueQuery};
 use bij_core::{ExperimentId, Layout, RunId};
 use bij_definition::Definitions;
 use bij_store::Reader;
@@ -108,7 +108,7 @@ fn defined_ids() -> Vec<ExperimentId> {
 /// The names in the queue that can be completed.
 #[derive(Default)]
 struct QueueNames {
-    runs: Vec<(RunId, State)>,
+    runs: Vec<(RunId, EntryState)>,
     groups: Vec<String>,
 }
 
@@ -120,7 +120,7 @@ fn queue_names() -> QueueNames {
             let named = groups.into_iter().map(|group| group.name);
             let used = runs.iter().map(|queued| queued.terms.group.clone());
             let groups = named.chain(used).map(String::from).collect();
-            let state = |queued: QueuedRun| (State::from(&queued.state), queued.run);
+            let state = |queued: QueuedRun| (EntryState::from(&queued.state), queued.run);
             let runs = runs.into_iter().map(state).map(|(state, run)| (run, state)).collect();
             QueueNames { runs, groups }
         }

@@ -4,8 +4,8 @@ mod gpu_memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bij_api::message::{Entry, QueueQuery, State};
 use bij_core::port::{DefinitionSource as _, UnitManager as _};
+use bij_core::request::{EntryState, QueueEntry, QueueQuery};
 use bij_core::{ActiveState, ExperimentId, Progress, Tally, UnitStatus};
 use bij_host::read_progress;
 
@@ -190,7 +190,7 @@ async fn first_in(
 ) -> Result<BTreeMap<ExperimentId, WaitingRun>, CliError> {
     let mut first = BTreeMap::new();
     for entry in entries(source, ids).await? {
-        if matches!(entry.state, State::Waiting | State::Held) {
+        if matches!(entry.state, EntryState::Waiting | EntryState::Held) {
             first.entry(entry.experiment.clone()).or_insert_with(|| WaitingRun::from(entry));
         }
     }
@@ -207,7 +207,7 @@ async fn queue_source(context: &Context) -> QueueSource {
 }
 
 /// Returns runs in starting order; at least all runs of these experiments.
-async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<Entry>, CliError> {
+async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<QueueEntry>, CliError> {
     if ids.len() > SINGLE_QUERIES {
         return source.queue(&QueueQuery::default()).await;
     }

@@ -4,9 +4,9 @@ mod open_runs;
 mod stored;
 mod watch;
 
-use bij_api::message::{CoordinatorStatus, Entry, Event, EventQuery, QueueQuery, Why};
 use bij_api::{Client, ClientError};
-use bij_core::queue::RunRef;
+use bij_core::queue::{Event, RunRef};
+use bij_core::request::{CoordinatorStatus, EventQuery, QueueEntry, QueueQuery, Why};
 use bij_store::Reader;
 
 use crate::context::Context;
@@ -56,7 +56,7 @@ impl QueueSource {
     }
 
     /// Returns the runs that are not over, in starting order.
-    pub(crate) async fn queue(&self, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
+    pub(crate) async fn queue(&self, query: &QueueQuery) -> Result<Vec<QueueEntry>, CliError> {
         match self {
             Self::Coordinator(client) => Ok(client.queue(query).await?),
             Self::Store(reader) => stored::queue(reader, query),

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_coordinator::policy::{Observation, State, decide};
-use bij_coordinator::{AdapterSet, Adapters, Coordinator, Now, Ports, Submit, SubmitRequest};
-use bij_core::CoordinatorSettings;
+use bij_coordinator::{AdapterSet, Adapters, Coordinator, Now, Ports, SubmitRequest};
 use bij_core::port::{Change, RunQueue as _, Sample};
+use bij_core::request::Submit;
 use bij_core::spec::ExperimentSpec;
-use bij_core::{BootId, Bytes, ExperimentId, RunEnd, Timestamp, Uptime};
+use bij_core::{BootId, Bytes, CoordinatorSettings, ExperimentId, RunEnd, Timestamp, Uptime};
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;

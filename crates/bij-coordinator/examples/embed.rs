@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Write as _, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bij_coordinator::{Adapters, Coordinator, Now, QueueEntry, Submit, SubmitRequest};
-use bij_core::CoordinatorSettings;
+use bij_coordinator::{Adapters, Coordinator, Now, SubmitRequest};
 use bij_core::port::{Change, RunQueue, Sample, Started, UnitError, UnitManager};
+use bij_core::request::Submit;
 use bij_core::spec::ExperimentSpec;
-use bij_core::{ActiveState, BootId, Bytes, ExperimentId, Outcome, RunEnd, UnitStatus, Uptime};
+use bij_core::{
+    ActiveState, BootId, Bytes, CoordinatorSettings, ExperimentId, Outcome, RunEnd, UnitStatus,
+    Uptime,
+};
 
 #[derive(Default)]
 struct Jobs(Mutex<BTreeSet<ExperimentId>>);
@@ -46,12 +49,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         coordinator.settle(now).await;
         let queue = coordinator.queue(now);
         let Some(first) = queue.first() else { return Ok(()) };
-        for QueueEntry { run, waiting_on } in &queue {
-            let reason = waiting_on.first().map_or(String::new(), |it| it.gate.to_string());
-            writeln!(stdout(), "{} {} {reason}", run.run, run.state.as_str())?;
+        for entry in &queue {
+            let reason = entry.waiting_on.first().map_or("", |reason| &reason.text);
+            writeln!(stdout(), "{} {} {reason}", entry.id(), entry.state.as_str())?;
         }
         // The first job's work is done: its run is over, and its unit down.
-        let run = first.run.run.clone();
+        let run = first.id();
         units.stop(&run.experiment).await?;
         coordinator.unit_changed(run.experiment.clone());
         let end = Change::End { run, end: RunEnd::Success, by: "itself".to_owned() };

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bij_core::queue::GoingDown;
+use bij_core::request::QueueEntry;
 use bij_core::{Bytes, ExperimentId};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::heat::HeatMove;
 use crate::policy::{PowerTarget, ThermalStatus};
-use crate::{Coordinator, Now, Ports, QueueEntry, RequestError, RunningExperiments, SubmitRequest};
+use crate::{Coordinator, Now, Ports, RequestError, RunningExperiments, SubmitRequest};
 
 /// Number of requests that may wait; a further caller waits until there is space.
 const QUEUE_CAPACITY: usize = 1024;
@@ -126,7 +127,8 @@ impl<P: Ports> Handle<P> {
     /// Calls a function on the coordinator and returns its result.
     ///
     /// ```
-    /// use bij_coordinator::{Gone, Handle, QueueEntry, Ports};
+    /// use bij_coordinator::{Gone, Handle, Ports};
+    /// use bij_core::request::QueueEntry;
     ///
     /// async fn list<P: Ports>(handle: &Handle<P>) -> Result<Vec<QueueEntry>, Gone> {
     ///     handle.ask(|coordinator, now| coordinator.queue(now)).await

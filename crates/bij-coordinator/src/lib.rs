@@ -19,6 +19,7 @@
 //!   the state of the units, and disturbs no running unit.
 
 mod coordinator;
+mod entry_writer;
 mod error;
 mod handle;
 mod health;
@@ -38,8 +39,5 @@ pub use health::Health;
 pub use now::Now;
 pub use plan::MAX_AT_ONCE;
 pub use ports::{AdapterSet, Adapters, Ports};
-pub use request::{
-    Act, Admission, AdmissionVerdict, Earliest, Edit, GroupStatus, HealthReport, MoveTo,
-    QueueEntry, RunOutcome, Status, Submit, SubmitRequest, Why,
-};
+pub use request::{StartRequest, SubmitRequest};
 pub use serve::{Clock, serve};

@@ -13,9 +13,9 @@ pub(crate) use groups::{groups, pause, remove_group, set_group};
 pub use submit::MAX_AT_ONCE;
 pub(crate) use submit::{SubmissionPlanner, check_extras, preview};
 
-use bij_core::RunId;
 use bij_core::port::Change;
-use bij_core::queue::{GroupName, QueueState, QueuedRun};
+use bij_core::queue::{GroupName, NotBefore, QueueState, QueuedRun};
+use bij_core::{RunId, TimeSpan, Timestamp};
 
 use crate::RequestError;
 use crate::policy::{Observation, State, admissible};
@@ -75,6 +75,16 @@ pub(crate) fn check_admissible(
     let total = seen.sample.memory_total.as_ref().ok().copied();
     admissible(terms, &state.settings, total, &seen.power)
         .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
+}
+
+/// Returns the earliest start that a request sets.
+fn not_before_of(
+    state: &State,
+    seen: &Observation,
+    at: Option<Timestamp>,
+    delay: Option<TimeSpan>,
+) -> Option<NotBefore> {
+    NotBefore::requested(at, delay, state.boot, seen.now.at, seen.now.uptime)
 }
 
 /// Checks that a named group is known: a mistyped one would have no limit.

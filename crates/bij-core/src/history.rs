@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::port::{Closing, Opened, Opening};
-use crate::queue::{Place, QueueState, QueuedRun, Submission};
+use crate::queue::{QueuePosition, QueueState, QueuedRun, Submission};
 use crate::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, Continuation, NewestRun, Outcome,
     RunCandidates, RunEnd, RunId, RunNumber, RunState, Tally, Timestamp,
@@ -106,7 +106,7 @@ impl History {
 
     /// Opens an attempt as [`Ledger::open`](crate::port::Ledger::open) does. A run that was not submitted gets
     /// the position `place`.
-    pub fn open(&mut self, opening: &Opening, place: Place) -> Opened {
+    pub fn open(&mut self, opening: &Opening, place: QueuePosition) -> Opened {
         let at = self.position(opening.key).unwrap_or_else(|| self.begin(opening, place));
         let attempt = &self.attempts[at];
         Opened {
@@ -118,7 +118,7 @@ impl History {
 
     /// Closes an attempt as [`Ledger::close`](crate::port::Ledger::close) does. A run that was not submitted
     /// gets the position `place`.
-    pub fn close(&mut self, closing: &Closing, place: Place) -> Outcome {
+    pub fn close(&mut self, closing: &Closing, place: QueuePosition) -> Outcome {
         let at =
             self.position(closing.key).unwrap_or_else(|| self.begin(&closing.to_opening(), place));
         let attempt = &mut self.attempts[at];
@@ -140,7 +140,12 @@ impl History {
     }
 
     /// Adds a submitted run to the queue and returns it.
-    pub fn submit(&mut self, submission: &Submission, place: Place, at: Timestamp) -> &QueuedRun {
+    pub fn submit(
+        &mut self,
+        submission: &Submission,
+        place: QueuePosition,
+        at: Timestamp,
+    ) -> &QueuedRun {
         let number = RunNumber(self.highest().map_or(1, |highest| highest.0 + 1));
         let queued = QueuedRun::submitted(submission, number, place, at);
         self.queue.entry(number).or_insert(queued)
@@ -224,7 +229,7 @@ impl History {
     }
 
     /// Adds a new attempt and returns its position in `attempts`.
-    fn begin(&mut self, opening: &Opening, place: Place) -> usize {
+    fn begin(&mut self, opening: &Opening, place: QueuePosition) -> usize {
         let Opening { experiment, key, at, uptime, start } = opening;
         let Continuation { run, gave_up } =
             Continuation::decide(&self.run_candidates(), *start, key.boot);

@@ -41,6 +41,7 @@ mod printable;
 mod progress;
 mod quantity;
 pub mod queue;
+pub mod request;
 mod requester;
 mod run;
 pub mod spec;

@@ -15,5 +15,5 @@ pub use definition_source::{DefinitionSource, FindError, Found};
 pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
-pub use run_queue::{Change, RunQueue};
+pub use run_queue::{Change, RunQueue, newest_run};
 pub use unit_manager::{LoadState, Started, UnitError, UnitManager, UnitRestrainer};

@@ -16,6 +16,6 @@ pub use event::{Event, EventKind, UnknownEventKind};
 pub use group::{Group, GroupName, InvalidGroupName, Pause, SlotsFrom};
 pub use happening::Happening;
 pub use not_before::{Delay, NotBefore};
-pub use queued_run::{Place, Queue, QueueState, QueuedRun};
+pub use queued_run::{Queue, QueuePosition, QueueState, QueuedRun};
 pub use submission::{Origin, Submission, Terms};
 pub use waiting_on::{Amount, ClosedGate, GoingDown, WaitingOn};

@@ -145,7 +145,7 @@ pub struct UnitStatus {
     pub id: ExperimentId,
     /// Its high-level state.
     pub active_state: ActiveState,
-    /// Its low-level state.
+    /// Its low-level state, in the words of services.
     pub sub_state: SubState,
     /// The reason of its last termination, if it was terminated.
     pub result: Option<ServiceResult>,

@@ -63,7 +63,7 @@ impl DeniedExtra {
 
 /// Checks that an account may add these extras to a run.
 ///
-/// `spec` is the definition without extras, `total` the machine's memory if it is known. LimitsSpec are compared
+/// `spec` is the definition without extras, `total` the machine's memory if it is known. Limits are compared
 /// by value: an absent limit counts as unlimited, and an absent number of tasks as that of the unit template.
 ///
 /// # Errors

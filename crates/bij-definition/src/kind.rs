@@ -14,7 +14,7 @@ use crate::fault::ParseFaults;
 use crate::{template, value};
 
 /// A kind of value.
-pub(crate) struct Kind<T> {
+pub(crate) struct ValueKind<T> {
     pub(crate) read: fn(&ValueNode) -> Result<T, ParseFaults>,
     /// Returns the value for people and programs; null if there is none.
     pub(crate) show: fn(&T) -> Json,
@@ -37,8 +37,8 @@ const fn kind<T>(
     read: fn(&ValueNode) -> Result<T, ParseFaults>,
     show: fn(&T) -> Json,
     members: &'static str,
-) -> Kind<T> {
-    Kind { read, show, write: show, schema: Schema::Members(members) }
+) -> ValueKind<T> {
+    ValueKind { read, show, write: show, schema: Schema::Members(members) }
 }
 
 const PATH: &str = r##""$ref": "#/$defs/path""##;
@@ -49,14 +49,14 @@ const TIME: &str = r##""$ref": "#/$defs/span""##;
 const TIME_OR_INFINITY: &str = r##""$ref": "#/$defs/spanOrInfinity""##;
 
 /// One line of text.
-pub(crate) const LINE: Kind<Option<String>> = kind(
+pub(crate) const LINE: ValueKind<Option<String>> = kind(
     |node| Ok(Some(value::description(node)?)),
     show_text,
     r#""type": "string", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$""#,
 );
 
 /// A program and its arguments.
-pub(crate) const COMMAND: Kind<Vec<String>> = Kind {
+pub(crate) const COMMAND: ValueKind<Vec<String>> = ValueKind {
     read: value::command,
     show: |command| Json::from(command.as_slice()),
     write: |command| command.iter().map(|argument| template::escape(argument)).collect(),
@@ -66,25 +66,25 @@ pub(crate) const COMMAND: Kind<Vec<String>> = Kind {
 };
 
 /// A text that can be the value of a variable.
-pub(crate) const VARIABLE: Kind<Option<String>> = kind(
+pub(crate) const VARIABLE: ValueKind<Option<String>> = kind(
     |node| Ok(Some(value::environment_value(node)?.to_owned())),
     show_text,
     r##""$ref": "#/$defs/variable""##,
 );
 
-pub(crate) const DIRECTORY: Kind<Option<AbsolutePath>> = kind(
+pub(crate) const DIRECTORY: ValueKind<Option<AbsolutePath>> = kind(
     |node| Ok(Some(value::directory(node)?)),
     |path| path.as_ref().map_or(Json::Null, |path| Json::from(path.as_str())),
     PATH,
 );
 
-pub(crate) const USER: Kind<Option<String>> = kind(
+pub(crate) const USER: ValueKind<Option<String>> = kind(
     |node| Ok(Some(value::user(node)?)),
     show_text,
     r#""oneOf": [{ "type": "string", "pattern": "^([A-Za-z_][A-Za-z0-9_-]{0,30}|0|[1-9][0-9]{0,9})$" }, { "type": "integer", "minimum": 0, "maximum": 4294967294 }]"#,
 );
 
-pub(crate) const ENVIRONMENT: Kind<BTreeMap<String, String>> = kind(
+pub(crate) const ENVIRONMENT: ValueKind<BTreeMap<String, String>> = kind(
     value::environment,
     |variables| {
         let entry = |(name, value): (&String, &String)| (name.clone(), Json::from(value.as_str()));
@@ -93,14 +93,14 @@ pub(crate) const ENVIRONMENT: Kind<BTreeMap<String, String>> = kind(
     r##""type": "object", "propertyNames": { "pattern": "^(?!BIJ_)[A-Za-z_][A-Za-z0-9_]*$" }, "additionalProperties": { "$ref": "#/$defs/variable" }"##,
 );
 
-pub(crate) const PATHS: Kind<Vec<AbsolutePath>> = kind(
+pub(crate) const PATHS: ValueKind<Vec<AbsolutePath>> = kind(
     value::paths,
     |paths| paths.iter().map(AbsolutePath::as_str).collect(),
     r##""type": "array", "items": { "$ref": "#/$defs/path" }"##,
 );
 
 /// A limit of memory above zero.
-pub(crate) const MEMORY: Kind<Option<MemoryLimit>> = Kind {
+pub(crate) const MEMORY: ValueKind<Option<MemoryLimit>> = ValueKind {
     read: |node| Ok(Some(value::memory(node)?)),
     show: |limit| show_memory(*limit),
     write: |limit| write_memory(*limit),
@@ -108,84 +108,84 @@ pub(crate) const MEMORY: Kind<Option<MemoryLimit>> = Kind {
 };
 
 /// A limit of swap space, which may be zero.
-pub(crate) const SWAP: Kind<Option<MemoryLimit>> = Kind {
+pub(crate) const SWAP: ValueKind<Option<MemoryLimit>> = ValueKind {
     read: |node| Ok(Some(value::swap(node)?)),
     schema: Schema::Members(SIZE_OR_ZERO),
     ..MEMORY
 };
 
 /// A limit of locked memory, which may be zero and is never a share.
-pub(crate) const LOCKED_MEMORY: Kind<Option<Limit<Bytes>>> = Kind {
+pub(crate) const LOCKED_MEMORY: ValueKind<Option<Limit<Bytes>>> = ValueKind {
     read: |node| Ok(Some(value::locked_memory(node)?)),
     show: |limit| show_memory(limit.map(MemoryLimit::Absolute)),
     write: |limit| write_memory(limit.map(MemoryLimit::Absolute)),
     schema: Schema::Members(SIZE_OR_ZERO),
 };
 
-pub(crate) const CPU_QUOTA: Kind<Option<Limit<CpuQuota>>> = kind(
+pub(crate) const CPU_QUOTA: ValueKind<Option<Limit<CpuQuota>>> = kind(
     |node| Ok(Some(value::cpu_quota(node)?)),
     show_text,
     r#""type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]*)?\\s*%|infinity)\\s*$", "examples": ["100%", "250%"]"#,
 );
 
-pub(crate) const CPU_SET: Kind<Option<CpuSet>> = kind(
+pub(crate) const CPU_SET: ValueKind<Option<CpuSet>> = kind(
     |node| Ok(Some(value::cpu_set(node)?)),
     show_text,
     r#""type": "string", "pattern": "^[0-9]+(-[0-9]+)?([, ]+[0-9]+(-[0-9]+)?)*$", "examples": ["0-3,8"]"#,
 );
 
-pub(crate) const TASKS: Kind<Option<Limit<u64>>> =
+pub(crate) const TASKS: ValueKind<Option<Limit<u64>>> =
     kind(|node| Ok(Some(value::tasks(node)?)), show_text, COUNT);
 
-pub(crate) const OPEN_FILES: Kind<Option<Limit<u64>>> =
+pub(crate) const OPEN_FILES: ValueKind<Option<Limit<u64>>> =
     kind(|node| Ok(Some(value::open_files(node)?)), show_text, COUNT);
 
 /// A span of time above zero, or `infinity`.
-pub(crate) const SPAN_LIMIT: Kind<Option<Limit<TimeSpan>>> =
+pub(crate) const SPAN_LIMIT: ValueKind<Option<Limit<TimeSpan>>> =
     kind(|node| Ok(Some(value::span_limit(node)?)), show_text, TIME_OR_INFINITY);
 
 /// A span of time, which may be zero, or `infinity`.
-pub(crate) const SPAN_LIMIT_OR_ZERO: Kind<Limit<TimeSpan>> = kind(
+pub(crate) const SPAN_LIMIT_OR_ZERO: ValueKind<Limit<TimeSpan>> = kind(
     |node| Ok(value::span_limit_or_zero(node)?),
     |limit| Json::from(limit.to_string()),
     TIME_OR_INFINITY,
 );
 
 /// A span of time, which may be zero.
-pub(crate) const SPAN_OR_ZERO: Kind<TimeSpan> =
+pub(crate) const SPAN_OR_ZERO: ValueKind<TimeSpan> =
     kind(|node| Ok(value::span_or_zero(node)?), |span| Json::from(span.to_string()), TIME);
 
 /// A span of time above zero.
-pub(crate) const SPAN: Kind<TimeSpan> =
+pub(crate) const SPAN: ValueKind<TimeSpan> =
     kind(|node| Ok(value::span(node)?), |span| Json::from(span.to_string()), TIME);
 
 /// A span of time above zero that may be absent.
-pub(crate) const OPTIONAL_SPAN: Kind<Option<TimeSpan>> =
+pub(crate) const OPTIONAL_SPAN: ValueKind<Option<TimeSpan>> =
     kind(|node| Ok(Some(value::span(node)?)), show_text, TIME);
 
-pub(crate) const FLAG: Kind<bool> =
+pub(crate) const FLAG: ValueKind<bool> =
     kind(|node| Ok(value::flag(node)?), |flag| Json::from(*flag), r#""type": "boolean""#);
 
 /// A flag whose default depends on other settings.
-pub(crate) const OPTIONAL_FLAG: Kind<Option<bool>> = kind(
+pub(crate) const OPTIONAL_FLAG: ValueKind<Option<bool>> = kind(
     |node| Ok(Some(value::flag(node)?)),
     |flag| flag.map_or(Json::Null, Json::from),
     r#""type": "boolean""#,
 );
 
-pub(crate) const PRIORITY: Kind<i32> = kind(
+pub(crate) const PRIORITY: ValueKind<i32> = kind(
     |node| Ok(value::priority(node)?),
     |priority| Json::from(*priority),
     r#""type": "integer", "minimum": -2147483648, "maximum": 2147483647"#,
 );
 
-pub(crate) const GROUP: Kind<Option<String>> = kind(
+pub(crate) const GROUP: ValueKind<Option<String>> = kind(
     |node| Ok(Some(value::group(node)?)),
     show_text,
     r##""$ref": "#/$defs/id", "default": "default""##,
 );
 
-pub(crate) const AFTER: Kind<Option<After>> = kind(
+pub(crate) const AFTER: ValueKind<Option<After>> = kind(
     value::after,
     |after| {
         let list = |ids: &[ExperimentId]| ids.iter().map(ExperimentId::as_str).collect();
@@ -198,25 +198,25 @@ pub(crate) const AFTER: Kind<Option<After>> = kind(
     r##""oneOf": [{ "type": "array", "items": { "$ref": "#/$defs/id" } }, { "$ref": "#/$defs/someOf", "required": ["any"] }, { "$ref": "#/$defs/someOf", "required": ["all"] }]"##,
 );
 
-pub(crate) const BURST: Kind<u32> = kind(
+pub(crate) const BURST: ValueKind<u32> = kind(
     |node| Ok(value::burst(node)?),
     |burst| Json::from(*burst),
     r#""type": "integer", "minimum": 1, "maximum": 4294967295"#,
 );
 
-pub(crate) const SIGNAL: Kind<String> = kind(
+pub(crate) const SIGNAL: ValueKind<String> = kind(
     |node| Ok(value::signal(node)?),
     |signal| Json::from(signal.as_str()),
     r#""oneOf": [{ "type": "string", "pattern": "^((SIG)?[A-Z0-9]+([+-][0-9]+)?|[0-9]+)$" }, { "type": "integer", "minimum": 1, "maximum": 31 }]"#,
 );
 
-pub(crate) const CELSIUS: Kind<Option<f64>> = kind(
+pub(crate) const CELSIUS: ValueKind<Option<f64>> = kind(
     |node| Ok(Some(value::celsius(node)?)),
     |celsius| celsius.map_or(Json::Null, Json::from),
     r#""type": "number", "minimum": 20, "maximum": 125"#,
 );
 
-pub(crate) const POWER_MODE: Kind<Option<PowerModeRef>> = kind(
+pub(crate) const POWER_MODE: ValueKind<Option<PowerModeRef>> = kind(
     |node| Ok(Some(value::power_mode(node)?)),
     |mode| match mode {
         None => Json::Null,
@@ -226,7 +226,7 @@ pub(crate) const POWER_MODE: Kind<Option<PowerModeRef>> = kind(
     r#""oneOf": [{ "type": "string", "minLength": 1, "maxLength": 64 }, { "type": "integer", "minimum": 0, "maximum": 4294967295 }], "examples": ["MAXN", 0]"#,
 );
 
-pub(crate) const PATTERNS: Kind<Option<Vec<VariablePattern>>> = kind(
+pub(crate) const PATTERNS: ValueKind<Option<Vec<VariablePattern>>> = kind(
     |node| Ok(Some(value::patterns(node)?)),
     |patterns| match patterns {
         None => Json::Null,
@@ -235,10 +235,10 @@ pub(crate) const PATTERNS: Kind<Option<Vec<VariablePattern>>> = kind(
     r#""type": "array", "items": { "type": "string", "pattern": "^([A-Za-z_][A-Za-z0-9_]*\\*?|\\*)$" }"#,
 );
 
-pub(crate) const OOM_POLICY: Kind<OomPolicy> = choice();
-pub(crate) const ON_REBOOT: Kind<OnReboot> = choice();
-pub(crate) const CLOCKS: Kind<Clocks> = choice();
-pub(crate) const PROFILE: Kind<SandboxProfile> = choice();
+pub(crate) const OOM_POLICY: ValueKind<OomPolicy> = choice();
+pub(crate) const ON_REBOOT: ValueKind<OnReboot> = choice();
+pub(crate) const CLOCKS: ValueKind<Clocks> = choice();
+pub(crate) const PROFILE: ValueKind<SandboxProfile> = choice();
 
 /// A choice among words.
 trait Choice: Copy + PartialEq + 'static {
@@ -265,8 +265,8 @@ impl Choice for SandboxProfile {
         &[("default", Self::Default), ("strict", Self::Strict), ("trusted", Self::Trusted)];
 }
 
-const fn choice<T: Choice>() -> Kind<T> {
-    Kind {
+const fn choice<T: Choice>() -> ValueKind<T> {
+    ValueKind {
         read: |node| Ok(value::choice(node, T::WORDS)?),
         show: show_word,
         write: show_word,
@@ -279,6 +279,7 @@ fn show_word<T: Choice>(value: &T) -> Json {
     word.map_or(Json::Null, |(word, _)| Json::from(*word))
 }
 
+#[expect(clippy::ref_option, reason = "this is the type of `ValueKind::show`")]
 fn show_text<T: ToString>(value: &Option<T>) -> Json {
     value.as_ref().map_or(Json::Null, |value| Json::from(value.to_string()))
 }

@@ -70,13 +70,20 @@ impl SpecOverlay {
         &self.environment
     }
 
-    /// Hides the values of the variables, for callers that may see only the names.
-    #[must_use]
-    pub fn without_values(mut self) -> Self {
-        for value in self.environment.values_mut() {
+    /// Returns extras as all users may read them: values of variables are for the experiment's user and root only.
+    pub fn without_values(extras: &str) -> String {
+        // A fast path: there can be thousands of runs, and few of them set variables.
+        if !extras.contains("environment") {
+            return extras.to_owned();
+        }
+        let Ok(mut overlay) = Self::parse(SourceFile::new("extras", extras.as_bytes())) else {
+            // Extras were checked at submission. Unreadable ones are not shown, to be safe.
+            return "# these extras cannot be read\n".to_owned();
+        };
+        for value in overlay.environment.values_mut() {
             HIDDEN.clone_into(value);
         }
-        self
+        overlay.to_toml()
     }
 
     /// Returns the limits that are set: keys of `[limits]` with their values.
@@ -256,4 +263,22 @@ fn on_command_line(option: &str, argument: &str, fault: ParseFault) -> Problem {
     let mut problem = fault.in_text(&crate::source::Text { name: &file, text: "" });
     problem.place = SourceLocation { file, line: None };
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_names_of_variables_are_shown() {
+        let mut overlay = SpecOverlay::default();
+        overlay.add_environment("TOKEN=secret").unwrap();
+        overlay.add_limit("memory=2G").unwrap();
+        let without_values = SpecOverlay::without_values;
+        let shown = without_values(&overlay.to_toml());
+        assert!(shown.contains("TOKEN") && shown.contains("2G"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(!without_values("environment = secret").contains("secret"));
+        assert_eq!(without_values("limits.tasks = 7"), "limits.tasks = 7");
+    }
 }

@@ -1,5 +1,6 @@
 //! Finding definitions in a tree of files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "these tests are about files")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

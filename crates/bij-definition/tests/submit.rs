@@ -1,5 +1,6 @@
 //! Writing definitions.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "these tests are about files")]
 
 use std::collections::BTreeSet;
 use std::fs;

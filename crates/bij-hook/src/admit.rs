@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bij_api::message::{Admission, AdmissionRequest};
 use bij_api::{Client, ClientError, RefusalKind};
+use bij_core::request::{Admission, AdmissionRequest};
 use bij_core::{ExperimentId, InvocationId, TimeSpan, error_chain};
 use bij_host::{HostContext, uptime};
 use bij_systemd::ServiceState;
@@ -248,7 +248,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use bij_api::Refusal;
-    use bij_api::message::Waiting;
+    use bij_core::request::WaitReason;
     use bij_core::{RunNumber, Timestamp};
 
     use super::*;
@@ -257,8 +257,8 @@ mod tests {
         ExperimentId::new("x").unwrap()
     }
 
-    fn gate(gate: &str, text: &str) -> Waiting {
-        Waiting {
+    fn gate(gate: &str, text: &str) -> WaitReason {
+        WaitReason {
             gate: gate.into(),
             need: None,
             have: None,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use bij_core::{ExperimentId, Layout};
 use bij_definition::Definitions;
-use bij_local::{Event, Options, ShimCommand, SupervisionEnd, Supervisor, shim};
+use bij_local::{Options, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent, shim};
 use bij_store::RobustLedger;
 
 /// The hidden subcommand by which the supervisor starts this program again.
@@ -41,8 +41,8 @@ async fn supervise(directory: &Path, ids: &[String]) -> Result<ExitCode, Box<dyn
     let (mut out, mut failed) = (std::io::stdout(), false);
     while let Some(event) = events.next().await {
         match event {
-            Event::Output(line) => writeln!(out, "{}: {}", line.experiment, line.text)?,
-            Event::Ended { id, ending } => {
+            SupervisorEvent::Output(line) => writeln!(out, "{}: {}", line.experiment, line.text)?,
+            SupervisorEvent::Ended { id, ending } => {
                 failed |= ending != SupervisionEnd::Success;
                 writeln!(out, "{id}: {ending:?}")?;
             }

@@ -15,7 +15,7 @@ const OUTPUT_QUEUE: usize = 1024;
 /// An event of an experiment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SupervisorEvent {
     /// An attempt was opened and its process is being started.
     Started {
         /// Run of the attempt.
@@ -123,14 +123,14 @@ pub struct Events {
 
 #[derive(Debug)]
 struct QueuedEvent {
-    event: Event,
+    event: SupervisorEvent,
     /// Makes room for the next line of output when it is dropped.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Events {
     /// Returns the next event; `None` after the last. Cancel-safe: a queue is read.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<SupervisorEvent> {
         self.queue.recv().await.map(|queued| queued.event)
     }
 }
@@ -177,13 +177,13 @@ impl EventSink {
         Self::new().0
     }
 
-    pub(crate) fn send(&self, event: Event) {
+    pub(crate) fn send(&self, event: SupervisorEvent) {
         // The reader may be gone.
         let _ = self.queue.send(QueuedEvent { event, _room: None });
     }
 
     /// Sends an event that its successor makes stale, if there is room.
-    pub(crate) fn send_if_room(&self, event: Event) {
+    pub(crate) fn send_if_room(&self, event: SupervisorEvent) {
         if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
             let _ = self.queue.send(QueuedEvent { event, _room: Some(room) });
         }
@@ -201,6 +201,6 @@ impl EventSink {
             () = self.queue.closed() => return,
             () = over.raised() => None,
         };
-        let _ = self.queue.send(QueuedEvent { event: Event::Output(line), _room: room });
+        let _ = self.queue.send(QueuedEvent { event: SupervisorEvent::Output(line), _room: room });
     }
 }

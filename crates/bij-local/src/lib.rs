@@ -8,7 +8,7 @@
 //! ```no_run
 //! # async fn run(layout: bij_core::Layout) -> Result<(), Box<dyn std::error::Error>> {
 //! use bij_definition::Definitions;
-//! use bij_local::{Event, Options, ShimCommand, Supervisor};
+//! use bij_local::{SupervisorEvent, Options, ShimCommand, Supervisor};
 //! use bij_store::RobustLedger;
 //!
 //! let ledger = RobustLedger::at(&layout);
@@ -18,7 +18,7 @@
 //! let supervisor = Supervisor::new(layout, ledger, definitions, shim, Options::default())?;
 //! let mut events = supervisor.run(&["amnesiac_001".parse()?])?;
 //! while let Some(event) = events.next().await {
-//!     if let Event::Ended { id, ending } = event {
+//!     if let SupervisorEvent::Ended { id, ending } = event {
 //!         assert_eq!((id.as_str(), ending), ("amnesiac_001", bij_local::SupervisionEnd::Success));
 //!     }
 //! }
@@ -85,7 +85,7 @@ mod supervisor;
 mod unit_manager;
 mod watcher;
 
-pub use event::{Event, Events, SupervisionEnd};
+pub use event::{Events, SupervisionEnd, SupervisorEvent};
 pub use log_file::{LogLine, LogStream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
 pub use resource_guard::{Backend, CgroupPlace};

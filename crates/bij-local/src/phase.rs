@@ -41,7 +41,7 @@ pub(crate) enum AttemptPhase {
 }
 
 impl AttemptPhase {
-    /// Returns systemd's sub-state.
+    /// Returns the sub-state that systemd has for the phase.
     pub(crate) const fn sub_state(self) -> SubState {
         match self {
             Self::Start => SubState::Start,

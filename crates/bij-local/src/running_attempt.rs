@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::control::{Control, StopCommand};
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, SupervisorEvent};
 use crate::log_file::{LogLine, LogStream};
 use crate::notify_socket::NotifyMessage;
 use crate::phase::{AttemptPhase, AttemptRules, AttemptStateMachine};
@@ -147,7 +147,7 @@ impl RunningAttempt {
             state.main_pid = Some(pid);
             state.cgroup_procs.clone_from(&prepared.cgroup_procs);
         });
-        context.sink.send(Event::Started {
+        context.sink.send(SupervisorEvent::Started {
             run: self.opened.run.clone(),
             attempt: self.opened.attempt,
             pid,
@@ -201,7 +201,7 @@ impl RunningAttempt {
         if self.machine.is_ready() && self.ready.is_none() {
             self.ready = Some(now);
             let (run, attempt) = (self.opened.run.clone(), self.opened.attempt);
-            context.sink.send(Event::Ready { run, attempt });
+            context.sink.send(SupervisorEvent::Ready { run, attempt });
         }
         let phase = self.machine.phase();
         let active = match phase {
@@ -228,7 +228,7 @@ impl RunningAttempt {
     async fn log(&self, context: &ExperimentContext, text: String) {
         let line = self.line(text);
         context.supervisor.log.write(line.clone()).await;
-        context.sink.send(Event::Output(line));
+        context.sink.send(SupervisorEvent::Output(line));
     }
 
     /// Returns `text` as a log line of the supervisor.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::control_socket::{ExperimentLock, serve};
-use crate::event::{Event, SupervisionEnd};
+use crate::event::{SupervisionEnd, SupervisorEvent};
 use crate::policy::{self, CountedStarts};
 use crate::recovery;
 use crate::running_attempt::{AttemptOutcome, ExperimentContext, RunningAttempt};
@@ -57,7 +57,7 @@ impl SupervisedExperiment {
         context.control.close();
         let _ = over.send(());
         while serving.join_next().await.is_some() {}
-        context.sink.send(Event::Ended { id, ending });
+        context.sink.send(SupervisorEvent::Ended { id, ending });
     }
 
     fn publish_end(&self, ending: &SupervisionEnd) {
@@ -146,7 +146,7 @@ impl SupervisedExperiment {
         let limit = StartLimit::from(&spec.restart);
         if !starts.allow(limit, Instant::now() + delay.as_duration()) {
             let id = self.id.clone();
-            self.context.sink.send(Event::GaveUp { id, starts: spec.restart.burst });
+            self.context.sink.send(SupervisorEvent::GaveUp { id, starts: spec.restart.burst });
             return NextStep::End(SupervisionEnd::GaveUp { cause, exit });
         }
         NextStep::Restart { run: outcome.run, delay }
@@ -164,7 +164,7 @@ impl SupervisedExperiment {
             state.cgroup_procs.clear();
             state.restarts += 1;
         });
-        self.context.sink.send(Event::Waiting { run, delay, until });
+        self.context.sink.send(SupervisorEvent::Waiting { run, delay, until });
         tokio::select! {
             biased;
             Some(command) = self.context.orders.recv() => {

@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bij_core::{Cause, Exit, Limit, Progress, ServiceResult, TimeSpan};
-use bij_local::{Event, RunError, SupervisionEnd};
+use bij_local::{RunError, SupervisionEnd, SupervisorEvent};
 use support::{World, id, is_alive, once, script};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn a_success_is_started_ready_and_recorded() {
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].end.as_ref(), Some(end));
     assert!(attempts[0].ready.is_some());
-    assert!(matches!(story.0[0], Event::Started { .. }));
+    assert!(matches!(story.0[0], SupervisorEvent::Started { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn crashes_are_restarted_until_the_start_limit() {
     let gave_up = SupervisionEnd::GaveUp { cause: Cause::Exit, exit: Some(Exit::Code(3)) };
     assert_eq!(story.ending(), &gave_up);
     let starts = story.0.iter().find_map(|event| match event {
-        Event::GaveUp { starts, .. } => Some(*starts),
+        SupervisorEvent::GaveUp { starts, .. } => Some(*starts),
         _ => None,
     });
     assert_eq!(starts, Some(3));
@@ -152,7 +152,7 @@ async fn an_attempt_has_the_environment_of_the_protocol() {
         assert!(printed.contains(&expected.as_str()), "{expected} is not in {printed:#?}");
     }
     let pid = story.0.iter().find_map(|event| match event {
-        Event::Started { pid, .. } => Some(*pid),
+        SupervisorEvent::Started { pid, .. } => Some(*pid),
         _ => None,
     });
     let watchdog_pid = format!("WATCHDOG_PID={}", pid.unwrap());
@@ -294,7 +294,8 @@ async fn several_experiments_run_side_by_side() {
     let mut printed = story.printed();
     printed.sort_unstable();
     assert_eq!(printed, names);
-    let ended = story.0.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
+    let ended =
+        story.0.iter().filter(|event| matches!(event, SupervisorEvent::Ended { .. })).count();
     assert_eq!(ended, 4);
     assert_eq!(world.attempts().len(), 4);
 }

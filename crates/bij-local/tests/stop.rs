@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use bij_cgroup::CgroupRoot;
 use bij_core::port::{Started, UnitError, UnitManager as _};
 use bij_core::{ActiveState, Cause, Exit, Limit, Outcome, ServiceResult, TimeSpan};
-use bij_local::{Backend, Event, LocalUnits, LogQuery, LogReader, LogStream, SupervisionEnd};
+use bij_local::{
+    Backend, LocalUnits, LogQuery, LogReader, LogStream, SupervisionEnd, SupervisorEvent,
+};
 use support::{Story, World, id, is_alive, once, order, script, until};
 
 /// A shell function that sends a message as `sd_notify(3)` does, with perl.
@@ -104,7 +106,7 @@ async fn a_stop_order_between_two_attempts_ends_the_wait() {
     spec.restart.delay = TimeSpan::from_secs(60);
     let supervisor = world.supervisor([spec]);
     let mut events = supervisor.run(&[id("x")]).unwrap();
-    while !matches!(events.next().await, Some(Event::Waiting { .. })) {}
+    while !matches!(events.next().await, Some(SupervisorEvent::Waiting { .. })) {}
     assert!(supervisor.stop(&id("x"), order()).await);
     let story = Story::collect(events).await;
     assert_eq!(story.ending(), &SupervisionEnd::Stopped { cause: None });

@@ -27,7 +27,7 @@ impl SimClock {
         Timestamp::from_micros(self.hands().wall)
     }
 
-    /// Returns the uptime.
+    /// Returns the uptime of the machine.
     pub fn uptime(&self) -> Uptime {
         self.hands().uptime
     }

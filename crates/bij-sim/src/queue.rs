@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::{Change, LedgerError, RunQueue};
 use bij_core::queue::{
-    Event, Group, GroupName, Happening, Pause, Place, Queue, QueueState, QueuedRun, RunRef,
+    Event, Group, GroupName, Happening, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
     Submission,
 };
 use bij_core::{ExperimentId, History, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
@@ -23,8 +23,8 @@ pub(crate) struct MemoryQueue {
 
 impl MemoryQueue {
     /// Returns the place behind all places given so far.
-    pub(crate) const fn next_place(&self) -> Place {
-        Place(self.last_place.saturating_add(1))
+    pub(crate) const fn next_place(&self) -> QueuePosition {
+        QueuePosition(self.last_place.saturating_add(1))
     }
 
     /// Marks the next place as given.

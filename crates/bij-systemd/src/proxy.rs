@@ -83,6 +83,7 @@ pub(crate) trait Job {
 )]
 pub(crate) trait PropertyReader {
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<OwnedVariant>;
 }
 
 /// Returns the object path of a unit. Letters, and digits after the first byte, stay as they are; every other

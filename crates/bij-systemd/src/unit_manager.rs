@@ -112,6 +112,21 @@ impl SystemdUnits {
             _ => Resources::default(),
         }
     }
+
+    /// Lists the loaded units with these names or patterns.
+    async fn list_matching(&self, patterns: &[&str]) -> Result<Vec<UnitStatus>, UnitError> {
+        let manager = self.bus()?.manager().await?;
+        let action = Operation { verb: "list experiments", id: None };
+        let read = async {
+            tokio::try_join!(manager.list_units_by_patterns(&[], patterns), manager.control_group())
+        };
+        let (rows, own_group) = call(action, read).await?;
+        let (cgroups, dirs) = (self.cgroups.clone(), self.dirs.clone());
+        // Reads thousands of small files, which must not block this thread.
+        let read = move || list::statuses(&rows, &own_group, cgroups.as_ref(), &dirs);
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|lost| UnitError::Unreachable(lost.into()))
+    }
 }
 
 impl UnitManager for SystemdUnits {
@@ -176,21 +191,13 @@ impl UnitManager for SystemdUnits {
     }
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-        let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "list experiments", id: None };
-        let patterns = ["brain-experiment@*.service"];
-        let read = async {
-            tokio::try_join!(
-                manager.list_units_by_patterns(&[], &patterns),
-                manager.control_group()
-            )
-        };
-        let (rows, own_group) = call(action, read).await?;
-        let (cgroups, dirs) = (self.cgroups.clone(), self.dirs.clone());
-        // Reads thousands of small files, which must not block this thread.
-        let read = move || list::statuses(&rows, &own_group, cgroups.as_ref(), &dirs);
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|lost| UnitError::Unreachable(lost.into()))
+        self.list_matching(&["brain-experiment@*.service"]).await
+    }
+
+    async fn list_named(&self, ids: &[ExperimentId]) -> Result<Vec<UnitStatus>, UnitError> {
+        // An id has no character that is special in a pattern, and unlike a name a pattern loads no unit.
+        let names: Vec<String> = ids.iter().map(ExperimentId::unit_name).collect();
+        self.list_matching(&names.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 }
 

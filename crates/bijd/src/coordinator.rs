@@ -20,7 +20,6 @@ mod report;
 mod run;
 mod runtime_thread;
 mod service_env;
-mod translate;
 mod unit_steering;
 
 pub use call::{CoordinatorCall, CoordinatorUsage};

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use bij_api::message::{
-    Act, AdmissionRequest, EventQuery, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
-};
 use bij_api::{Client, RefusalKind};
 use bij_core::port::{Ledger as _, Opening};
 use bij_core::queue::{EventKind, RunRef};
+use bij_core::request::{
+    Act, AdmissionRequest, EntryState, EventQuery, PowerModeRequest, QueueQuery, Submit,
+    SubmitOptions,
+};
 use bij_core::{AttemptKey, ExperimentId, InvocationId, Layout, StartKind};
 use bij_jetson::CapturedTree;
 use bij_store::{Reader, Store};
@@ -131,7 +132,7 @@ async fn acknowledged_runs_survive_every_kill() {
     }
     let _coordinator = tree.start();
     let queue = tree.client().await.queue(&QueueQuery::default()).await.unwrap();
-    let there: Vec<_> = queue.iter().map(bij_api::message::Entry::id).collect();
+    let there: Vec<_> = queue.iter().map(bij_core::request::QueueEntry::id).collect();
     let lost: Vec<_> = acknowledged.iter().filter(|run| !there.contains(run)).collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(there.len() >= acknowledged.len() && acknowledged.len() >= 66);
@@ -253,12 +254,12 @@ async fn runs_are_submitted_changed_and_explained() {
     let mut changes = client.changes().await.unwrap();
     let held = Submit { hold: true, ..submission(1) };
     let taken = client.submit(&[held, submission(2)], SubmitOptions::default()).await.unwrap();
-    assert_eq!(taken[0].state, State::Held);
+    assert_eq!(taken[0].state, EntryState::Held);
     assert!(changes.next().await.is_some(), "a change is signalled");
     let run = RunRef::Run(taken[0].id());
     client.act(&Act::Cancel, std::slice::from_ref(&run)).await.unwrap();
     let why = client.why(&RunRef::Newest(taken[0].experiment.clone())).await.unwrap();
-    assert_eq!((why.entry.state, why.entry.id()), (State::Ended, taken[0].id()));
+    assert_eq!((why.entry.state, why.entry.id()), (EntryState::Ended, taken[0].id()));
     let events = client.events(&EventQuery::default()).await.unwrap();
     let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
     assert_eq!(kinds[0], EventKind::CoordinatorStarted);
@@ -278,7 +279,7 @@ async fn a_queue_longer_than_one_answer_is_read_completely() {
     let runs: Vec<Submit> = (0..2500).map(|n| Submit { hold: true, ..submission(n) }).collect();
     let taken = client.submit(&runs, SubmitOptions::default()).await.unwrap();
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
-    let names = |entries: &[bij_api::message::Entry]| -> Vec<String> {
+    let names = |entries: &[bij_core::request::QueueEntry]| -> Vec<String> {
         entries.iter().map(|entry| entry.id().to_string()).collect()
     };
     assert_eq!(
@@ -330,8 +331,8 @@ fn tree_with_modes() -> Tree {
     tree
 }
 
-fn setting(mode: &str, allow_reboot_later: bool) -> PowerSetting {
-    PowerSetting { mode: mode.to_owned(), allow_reboot_later }
+fn setting(mode: &str, allow_reboot_later: bool) -> PowerModeRequest {
+    PowerModeRequest { mode: mode.to_owned(), allow_reboot_later }
 }
 
 #[tokio::test]

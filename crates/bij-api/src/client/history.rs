@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use bij_core::port::AttemptScan;
+use bij_core::request::{AttemptsQuery, MinutesQuery, TalliesQuery};
 use bij_core::{Attempt, BoardMinute, ExperimentId, RunNumber, Tally};
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, unreadable};
 use crate::dictionary::Dictionary;
-use crate::message::{AttemptsQuery, MinutesQuery, TalliesQuery};
 
 impl Client {
     /// Returns the next page of a scan; an empty page is the end. The coordinator decides the length of a page.

@@ -13,13 +13,13 @@ use super::Dictionary;
 
 /// A list of messages to send.
 #[derive(Clone, Debug)]
-pub(crate) struct List<L>(pub(crate) L);
+pub(crate) struct SentList<L>(pub(crate) L);
 
-impl<L> Type for List<L> {
+impl<L> Type for SentList<L> {
     const SIGNATURE: &'static Signature = <Vec<Dictionary>>::SIGNATURE;
 }
 
-impl<T: Serialize, L: AsRef<[T]> + Messages<Message = T>> Serialize for List<L> {
+impl<T: Serialize, L: AsRef<[T]> + Messages<Message = T>> Serialize for SentList<L> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.as_ref().iter().map(Dictionary::from_message))
     }

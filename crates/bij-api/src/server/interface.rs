@@ -4,20 +4,20 @@
 
 use std::sync::Arc;
 
-use bij_core::queue::RunRef;
+use bij_core::queue::{Event, RunRef};
+use bij_core::request::{
+    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Edit, EventQuery, GroupSetting, GroupStatus,
+    Minutes, MinutesQuery, Page, Pausing, PowerModeRequest, QueueEntry, QueueQuery, RunOutcome,
+    Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 
 use super::caller_source::CallerSource;
-use super::handler::Commands;
-use crate::dictionary::{Dictionary, List, ReceivedList};
-use crate::message::{
-    Act, AdmissionRequest, AttemptsQuery, BoardQuery, Changed, Edit, Entry, Event, EventQuery,
-    GroupInfo, GroupSetting, Minutes, MinutesQuery, Page, Pausing, PowerSetting, QueueQuery,
-    Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
-};
+use super::handler::RequestHandler;
+use crate::dictionary::{Dictionary, ReceivedList, SentList};
 use crate::queue_text::QueueText;
 use crate::{Refusal, RefusalKind, limits};
 
@@ -33,7 +33,7 @@ pub(super) struct Interface<H> {
 // Calls of one connection are answered one after another, so that a client that sends without reading blocks only
 // itself.
 #[zbus::interface(name = "org.braininjar.Coordinator1", spawn = false)]
-impl<H: Commands> Interface<H> {
+impl<H: RequestHandler> Interface<H> {
     /// Submits runs to the queue, all or none; they are on disk before the answer.
     ///
     /// Keys of a run: experiment (s), and to override the definition:
@@ -47,7 +47,7 @@ impl<H: Commands> Interface<H> {
         runs: ReceivedList<Submit, { limits::MAX_RUNS }>,
         options: Dictionary,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<List<Vec<Entry>>, Refusal> {
+    ) -> Result<SentList<Vec<QueueEntry>>, Refusal> {
         let caller = self.source.caller(&header, "submit runs").await?;
         if runs.count() > limits::MAX_RUNS {
             return Err(limits::too_many(runs.count()));
@@ -56,7 +56,7 @@ impl<H: Commands> Interface<H> {
         limits::check(&runs)?;
         let options: SubmitOptions = request(options)?;
         let taken = self.handler.submit(&caller, runs, options).await?;
-        Ok(List(taken))
+        Ok(SentList(taken))
     }
 
     /// Changes a waiting or held run, named "ID#NUMBER" or, for the newest run, "ID".
@@ -87,11 +87,11 @@ impl<H: Commands> Interface<H> {
         act: Dictionary,
         runs: Vec<String>,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<List<Vec<Changed>>, Refusal> {
+    ) -> Result<SentList<Vec<RunOutcome>>, Refusal> {
         let caller = self.source.caller(&header, "change runs").await?;
         let act: Act = request(act)?;
         let runs = runs.iter().map(|run| name(run)).collect::<Result<Vec<_>, Refusal>>()?;
-        Ok(List(self.handler.act(&caller, act, runs).await?))
+        Ok(SentList(self.handler.act(&caller, act, runs).await?))
     }
 
     /// Pauses (paused, b) or resumes admission, of one group (group, s) or of all. Active runs are not
@@ -147,7 +147,7 @@ impl<H: Commands> Interface<H> {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
         let caller = self.source.caller(&header, "switch the board").await?;
-        let setting: PowerSetting = request(setting)?;
+        let setting: PowerModeRequest = request(setting)?;
         Ok(Dictionary::from_message(&self.handler.set_power_mode(&caller, setting).await?))
     }
 
@@ -209,11 +209,14 @@ impl<H: Commands> Interface<H> {
     /// since, text). Also returns the length of the whole list, and the number of the newest event at that time.
     /// For all users.
     #[zbus(out_args("runs", "total", "seq"))]
-    async fn queue(&self, query: Dictionary) -> Result<(List<Vec<Entry>>, u32, u64), Refusal> {
+    async fn queue(
+        &self,
+        query: Dictionary,
+    ) -> Result<(SentList<Vec<QueueEntry>>, u32, u64), Refusal> {
         let query: QueueQuery = request(query)?;
         self.source.large_answer().await;
         let page = self.handler.queue(query).await?;
-        Ok((List(page.items), page.total, page.seq))
+        Ok((SentList(page.items), page.total, page.seq))
     }
 
     /// As Queue, with the runs as one text, which is many times cheaper for thousands of runs. The text is a
@@ -242,8 +245,8 @@ impl<H: Commands> Interface<H> {
     /// Returns the groups: name (s), slots (x), paused_by (s), paused_since (s), running (x), waiting (x).
     /// For all users.
     #[zbus(out_args("groups"))]
-    async fn groups(&self) -> Result<List<Vec<GroupInfo>>, Refusal> {
-        Ok(List(self.handler.groups().await?))
+    async fn groups(&self) -> Result<SentList<Vec<GroupStatus>>, Refusal> {
+        Ok(SentList(self.handler.groups().await?))
     }
 
     /// Returns the events after the number since (x), oldest first, at most at_most (x) and 1000.
@@ -251,10 +254,10 @@ impl<H: Commands> Interface<H> {
     /// Keys: seq (x), at (s), kind (s), experiment (s), run (x), attempt (x), and more by kind. For
     /// all users.
     #[zbus(out_args("events"))]
-    async fn events(&self, query: Dictionary) -> Result<List<Vec<Event>>, Refusal> {
+    async fn events(&self, query: Dictionary) -> Result<SentList<Vec<Event>>, Refusal> {
         let query: EventQuery = request(query)?;
         self.source.large_answer().await;
-        Ok(List(self.handler.events(query).await?))
+        Ok(SentList(self.handler.events(query).await?))
     }
 
     /// Returns the samples of the board of the last hour in which an experiment ran, later than after_usec

@@ -1,9 +1,9 @@
 //! Verbs that change several runs, all or none: `bij hold`, `release`, `cancel`, `requeue`, `priority` and `move`.
 
 use bij_api::Client;
-use bij_api::message::{Act, MoveTo};
 use bij_core::RunId;
 use bij_core::queue::RunRef;
+use bij_core::request::{Act, MoveTo};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 

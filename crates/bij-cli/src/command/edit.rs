@@ -1,7 +1,7 @@
 //! `bij edit`: changes the terms of waiting runs.
 
-use bij_api::message::Edit;
 use bij_core::queue::{Dependencies, GroupName};
+use bij_core::request::Edit;
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use bij_api::message::Event;
-use bij_core::queue::EventKind;
+use bij_core::queue::{Event, EventKind};
 use clap::Args;
 
 use crate::context::Context;

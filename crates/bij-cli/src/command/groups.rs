@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{GroupInfo, GroupSetting, Pausing};
 use bij_core::queue::{GroupName, SlotsFrom};
+use bij_core::request::{GroupSetting, GroupStatus, Pausing};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
@@ -124,7 +124,7 @@ pub(super) async fn reload(context: &Context) -> Result<(), CliError> {
 /// Groups with their slots and runs: `bij groups`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-struct Groups(Vec<GroupInfo>);
+struct Groups(Vec<GroupStatus>);
 
 impl View for Groups {
     fn text(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
@@ -144,7 +144,7 @@ impl View for Groups {
     }
 }
 
-fn cells<'a>(group: &'a GroupInfo, format: &TextFormat) -> [Cell<'a>; 6] {
+fn cells<'a>(group: &'a GroupStatus, format: &TextFormat) -> [Cell<'a>; 6] {
     let paused = group.paused_by.as_ref().map(|by| {
         let since = group.paused_since.map(|since| time::ago(since, format.now));
         format!("{} by {}", since.unwrap_or_default(), visible(by)).trim_start().to_owned()
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_group_shows_its_slots_runs_and_pause() {
-        let group = |name: &str, slots, paused: Option<&str>| GroupInfo {
+        let group = |name: &str, slots, paused: Option<&str>| GroupStatus {
             name: name.parse().unwrap(),
             slots,
             slots_from: slots.map(|_| SlotsFrom::Settings),

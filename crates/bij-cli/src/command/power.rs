@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{PowerSet, PowerSetting, QueueQuery, State};
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
+use bij_core::request::{EntryState, PowerModeRequest, PowerSet, QueueQuery};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub(super) async fn power(context: &Context, args: &PowerArgs) -> Result<(), Cli
         None | Some(PowerVerb::List) => list(context),
         Some(PowerVerb::Set { mode, allow_reboot_later }) => {
             let (mode, allow_reboot_later) = (mode.clone(), *allow_reboot_later);
-            set(context, PowerSetting { mode, allow_reboot_later }).await
+            set(context, PowerModeRequest { mode, allow_reboot_later }).await
         }
     }
 }
@@ -74,7 +74,7 @@ fn list(context: &Context) -> Result<(), CliError> {
 }
 
 /// Switches the mode through the coordinator, which decides what runs; directly if no coordinator runs.
-async fn set(context: &Context, setting: PowerSetting) -> Result<(), CliError> {
+async fn set(context: &Context, setting: PowerModeRequest) -> Result<(), CliError> {
     let set = match coordinator::connect_if_any(context).await? {
         Some(client) => to_mode_set(client.set_power_mode(&setting).await?),
         None => set_directly(context, &setting).await?,
@@ -91,7 +91,7 @@ fn to_mode_set(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSe
     ModeSet { id, name, since, outcome }
 }
 
-async fn set_directly(context: &Context, setting: &PowerSetting) -> Result<ModeSet, CliError> {
+async fn set_directly(context: &Context, setting: &PowerModeRequest) -> Result<ModeSet, CliError> {
     let control = control(context);
     let mode = control.find(&setting.mode).map_err(|error| to_cli_error(&error))?;
     // A mode of the next boot does not affect the runs that are up now.
@@ -109,8 +109,9 @@ async fn must_not_disturb_runs(
 ) -> Result<(), CliError> {
     let query = QueueQuery::default();
     let entries = QueueSource::choose(context).await?.queue(&query).await?;
-    let up =
-        entries.into_iter().filter(|entry| matches!(entry.state, State::Starting | State::Running));
+    let up = entries
+        .into_iter()
+        .filter(|entry| matches!(entry.state, EntryState::Starting | EntryState::Running));
     for entry in up {
         // Without its definition the mode that a run wants is not known.
         let Ok(found) = context.definitions().find(&entry.experiment) else { continue };

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use bij_api::message::{CoordinatorStatus, Entry, QueueQuery, State};
 use bij_core::queue::GroupName;
+use bij_core::request::{CoordinatorStatus, EntryState, QueueEntry, QueueQuery};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
@@ -27,12 +27,12 @@ pub(crate) struct QueueArgs {
     group: Option<GroupName>,
     /// Show the runs in this state only: waiting, held, starting or running
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
-    state: Option<State>,
+    state: Option<EntryState>,
 }
 
 /// Parses the state of a run that is not over.
-fn parse_state(word: &str) -> Result<State, String> {
-    let all = [State::Waiting, State::Held, State::Starting, State::Running];
+fn parse_state(word: &str) -> Result<EntryState, String> {
+    let all = [EntryState::Waiting, EntryState::Held, EntryState::Starting, EntryState::Running];
     all.into_iter()
         .find(|state| state.as_str() == word)
         .ok_or_else(|| "the states are waiting, held, starting and running".to_owned())
@@ -68,13 +68,14 @@ pub(super) fn warn_about_coordinator(context: &Context, status: Option<&Coordina
 /// Runs in starting order: `bij queue`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct QueueList(pub(crate) Vec<Entry>);
+pub(super) struct QueueList(pub(crate) Vec<QueueEntry>);
 
 impl QueueList {
     /// Returns the counts by state: `3 runs: 1 running, 2 waiting.`
     pub(crate) fn summary(&self) -> String {
         let noun = if self.0.len() == 1 { "run" } else { "runs" };
-        let states = [State::Running, State::Starting, State::Waiting, State::Held];
+        let states =
+            [EntryState::Running, EntryState::Starting, EntryState::Waiting, EntryState::Held];
         let counts = states.into_iter().filter_map(|state| {
             let count = self.0.iter().filter(|entry| entry.state == state).count();
             (count > 0).then(|| format!("{count} {}", state.as_str()))
@@ -107,7 +108,7 @@ impl View for QueueList {
     }
 }
 
-fn cells<'a>(entry: &'a Entry, format: &TextFormat) -> [Cell<'a>; 8] {
+fn cells<'a>(entry: &'a QueueEntry, format: &TextFormat) -> [Cell<'a>; 8] {
     let age = entry.submitted.and_then(|at| format.now.since(at));
     let group = Some(&entry.group).filter(|group| **group != GroupName::default());
     [
@@ -123,7 +124,7 @@ fn cells<'a>(entry: &'a Entry, format: &TextFormat) -> [Cell<'a>; 8] {
 }
 
 /// Returns the state, or the health of a run that is up and not healthy.
-fn state(entry: &Entry) -> Cell<'_> {
+fn state(entry: &QueueEntry) -> Cell<'_> {
     match entry.health.as_deref() {
         Some(health) if entry.health_reason.is_some() => Cell::new(Tone::Busy, visible(health)),
         Some(_) | None => Cell::new(state_tone(entry.state), entry.state.as_str()),
@@ -131,7 +132,7 @@ fn state(entry: &Entry) -> Cell<'_> {
 }
 
 /// Returns why a run waits, will end, or is not healthy.
-fn reason(entry: &Entry) -> Cow<'_, str> {
+fn reason(entry: &QueueEntry) -> Cow<'_, str> {
     match (&entry.stop_requested_by, &entry.health_reason) {
         (Some(by), _) => format!("stop requested by {}", visible(by)).into(),
         (None, Some(reason)) => visible(reason),
@@ -140,11 +141,11 @@ fn reason(entry: &Entry) -> Cow<'_, str> {
 }
 
 /// Returns the tone of a state.
-pub(super) fn state_tone(state: State) -> Tone {
+pub(super) fn state_tone(state: EntryState) -> Tone {
     match state {
-        State::Running => Tone::Good,
-        State::Starting | State::Held => Tone::Busy,
-        State::Waiting | State::Ended => Tone::Plain,
+        EntryState::Running => Tone::Good,
+        EntryState::Starting | EntryState::Held => Tone::Busy,
+        EntryState::Waiting | EntryState::Ended => Tone::Plain,
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bij_api::Client;
-use bij_api::message::{Entry, State, Submit, SubmitOptions};
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
 use bij_core::queue::RunRef;
+use bij_core::request::{EntryState, QueueEntry, Submit, SubmitOptions};
 use bij_core::{ExperimentId, RunEnd};
 use bij_definition::{SpecOverlay, to_toml};
 use clap::Args;
@@ -185,7 +185,7 @@ async fn start_by_submission(
         loop {
             let entry = watch.why(&run).await?.entry;
             if is_settled(&entry) {
-                return Ok::<Entry, CliError>(entry);
+                return Ok::<QueueEntry, CliError>(entry);
             }
             watch.wait().await;
         }
@@ -196,27 +196,36 @@ async fn start_by_submission(
 }
 
 /// Returns whether a run is up, over, held, or waits for a known gate.
-fn is_settled(entry: &Entry) -> bool {
+fn is_settled(entry: &QueueEntry) -> bool {
     match entry.state {
-        State::Running | State::Ended | State::Held => true,
-        State::Waiting => !entry.waiting_on.is_empty(),
-        State::Starting => false,
+        EntryState::Running | EntryState::Ended | EntryState::Held => true,
+        EntryState::Waiting => !entry.waiting_on.is_empty(),
+        EntryState::Starting => false,
     }
 }
 
-fn report(context: &Context, id: ExperimentId, entry: Entry) -> Result<(), CliError> {
+fn report(context: &Context, id: ExperimentId, entry: QueueEntry) -> Result<(), CliError> {
     let run = entry.id();
     let failed = match (entry.state, entry.ended) {
-        (State::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => Some(
-            CliError::new(Kind::Failed, format!("{run} ended: {end}"))
-                .hint(format!("see `bij status {id}` and `bij logs {id}`")),
-        ),
-        (State::Ended | State::Running | State::Starting | State::Waiting | State::Held, _) => None,
+        (EntryState::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => {
+            Some(
+                CliError::new(Kind::Failed, format!("{run} ended: {end}"))
+                    .hint(format!("see `bij status {id}` and `bij logs {id}`")),
+            )
+        }
+        (
+            EntryState::Ended
+            | EntryState::Running
+            | EntryState::Starting
+            | EntryState::Waiting
+            | EntryState::Held,
+            _,
+        ) => None,
     };
     let (effect, queued) = match entry.state {
         _ if failed.is_some() => (Effect::Failed, None),
-        State::Running | State::Ended => (Effect::Changed, None),
-        State::Starting | State::Waiting | State::Held => {
+        EntryState::Running | EntryState::Ended => (Effect::Changed, None),
+        EntryState::Starting | EntryState::Waiting | EntryState::Held => {
             (Effect::Skipped, Some(WaitingRun::from(entry)))
         }
     };

@@ -8,10 +8,10 @@ mod sweep;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bij_api::message::{Submit, SubmitOptions};
 use bij_api::{ClientError, RefusalKind};
 use bij_core::ExperimentId;
 use bij_core::queue::GroupName;
+use bij_core::request::{Submit, SubmitOptions};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use serde::Serialize;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{Entry, State, Waiting, Why};
 use bij_core::queue::{Condition, Dependencies, GpuClaim};
+use bij_core::request::{EntryState, QueueEntry, WaitReason, Why};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
@@ -48,7 +48,7 @@ impl View for Why {
             let ago = time::ago(at, format.now);
             line("Submitted", &format!("{}; {ago}{by}", time::long(at, format)))?;
         }
-        if entry.state == State::Ended {
+        if entry.state == EntryState::Ended {
             return Ok(());
         }
         line("Order", &order(entry, ahead.len()))?;
@@ -87,15 +87,15 @@ impl View for Why {
     }
 }
 
-fn headline(entry: &Entry, format: &TextFormat) -> String {
+fn headline(entry: &QueueEntry, format: &TextFormat) -> String {
     let text = match (entry.state, entry.waiting_on.len()) {
-        (State::Waiting, 0) => "waits; no closed gate is known".to_owned(),
-        (State::Waiting, 1) => "waits for one gate".to_owned(),
-        (State::Waiting, count) => format!("waits for {count} gates"),
-        (State::Held, _) => "is held".to_owned(),
-        (State::Starting, _) => "is starting".to_owned(),
-        (State::Running, _) => "is up".to_owned(),
-        (State::Ended, _) => match entry.ended {
+        (EntryState::Waiting, 0) => "waits; no closed gate is known".to_owned(),
+        (EntryState::Waiting, 1) => "waits for one gate".to_owned(),
+        (EntryState::Waiting, count) => format!("waits for {count} gates"),
+        (EntryState::Held, _) => "is held".to_owned(),
+        (EntryState::Starting, _) => "is starting".to_owned(),
+        (EntryState::Running, _) => "is up".to_owned(),
+        (EntryState::Ended, _) => match entry.ended {
             Some(end) => format!("is over: {end}"),
             None => "is over".to_owned(),
         },
@@ -104,12 +104,12 @@ fn headline(entry: &Entry, format: &TextFormat) -> String {
 }
 
 /// Formats the order: `priority 5 in group night, 2 runs go first`.
-fn order(entry: &Entry, ahead: usize) -> String {
+fn order(entry: &QueueEntry, ahead: usize) -> String {
     let position = match (entry.state, ahead) {
-        (State::Waiting | State::Held, 0) => ", first in the queue".to_owned(),
-        (State::Waiting | State::Held, 1) => ", 1 run goes first".to_owned(),
-        (State::Waiting | State::Held, ahead) => format!(", {ahead} runs go first"),
-        (State::Starting | State::Running | State::Ended, _) => String::new(),
+        (EntryState::Waiting | EntryState::Held, 0) => ", first in the queue".to_owned(),
+        (EntryState::Waiting | EntryState::Held, 1) => ", 1 run goes first".to_owned(),
+        (EntryState::Waiting | EntryState::Held, ahead) => format!(", {ahead} runs go first"),
+        (EntryState::Starting | EntryState::Running | EntryState::Ended, _) => String::new(),
     };
     let passed = match entry.bypassed {
         0 => String::new(),
@@ -120,7 +120,7 @@ fn order(entry: &Entry, ahead: usize) -> String {
     format!("priority {} in group {}{position}{passed}{now}", entry.priority, entry.group)
 }
 
-fn claims(entry: &Entry) -> Option<String> {
+fn claims(entry: &QueueEntry) -> Option<String> {
     let memory = entry.memory.map(|memory| format!("{memory} of memory"));
     let gpu = match entry.gpu {
         GpuClaim::None => None,
@@ -145,14 +145,14 @@ fn after(after: &Dependencies) -> Option<String> {
     (!each.is_empty()).then(|| each.join(word))
 }
 
-fn closed_gate(waiting: &Waiting, format: &TextFormat) -> String {
+fn closed_gate(waiting: &WaitReason, format: &TextFormat) -> String {
     let span = format.now.since(waiting.since);
     let span = span.map_or_else(String::new, |span| format!(" (closed for {})", time::rough(span)));
     format!("{}: {}{span}", waiting.gate, visible(&waiting.text))
 }
 
 /// Returns what opens a gate; `None` for a gate that this version does not know.
-fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
+fn opens(entry: &QueueEntry, waiting: &WaitReason) -> Option<String> {
     let run = entry.id();
     Some(match &*waiting.gate {
         "manager" => "systemd, or the bus to it; the coordinator asks every few seconds".to_owned(),
@@ -191,8 +191,8 @@ fn opens(entry: &Entry, waiting: &Waiting) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bij_api::message::State;
     use bij_core::RunEnd;
+    use bij_core::request::EntryState;
     use insta::{assert_json_snapshot, assert_snapshot};
 
     use super::*;
@@ -223,7 +223,7 @@ mod tests {
             ("turn", "the machine is kept free for big#1"),
             ("heat", "the board has 81 °C, nothing starts above 75 °C"),
         ];
-        let entry = Entry {
+        let entry = QueueEntry {
             priority: 5,
             group: "night".parse().unwrap(),
             gpu: GpuClaim::Exclusive,
@@ -233,21 +233,21 @@ mod tests {
                 "calibrate".parse().unwrap(),
                 "end:warm-up#2".parse().unwrap(),
             ]),
-            ..entry("train.12#2", State::Waiting, &gates)
+            ..entry("train.12#2", EntryState::Waiting, &gates)
         };
         let ahead = (1..=7).map(|number| format!("a#{number}").parse().unwrap()).collect();
         let why = Why { entry, ahead };
         assert_snapshot!(text(&why));
         let first = why.entry.waiting_on[..1].into();
-        let why = Why { entry: Entry { waiting_on: first, ..why.entry }, ..why };
+        let why = Why { entry: QueueEntry { waiting_on: first, ..why.entry }, ..why };
         assert_json_snapshot!(why);
     }
 
     #[test]
     fn the_requester_of_a_stop_is_shown() {
-        let stopped = Entry {
+        let stopped = QueueEntry {
             stop_requested_by: Some("al\u{1b}[31mice".to_owned()),
-            ..entry("x#1", State::Running, &[])
+            ..entry("x#1", EntryState::Running, &[])
         };
         let text = text(&Why { entry: stopped, ahead: Vec::new() });
         assert!(text.contains("\n       Stop: requested by alice\n"), "{text}");
@@ -256,15 +256,15 @@ mod tests {
     #[test]
     fn a_run_that_is_next_up_or_over_says_so() {
         let alone = |entry| text(&Why { entry, ahead: Vec::new() });
-        let over = Entry {
+        let over = QueueEntry {
             submitted: None,
             by: None,
             ended: Some(RunEnd::GaveUp),
-            ..entry("x#1", State::Ended, &[])
+            ..entry("x#1", EntryState::Ended, &[])
         };
         let pages = [
-            alone(entry("x#1", State::Waiting, &[])),
-            alone(Entry { now: true, memory: None, ..entry("x#1", State::Running, &[]) }),
+            alone(entry("x#1", EntryState::Waiting, &[])),
+            alone(QueueEntry { now: true, memory: None, ..entry("x#1", EntryState::Running, &[]) }),
             alone(over),
         ];
         assert_snapshot!(pages.join("\n"));
@@ -282,7 +282,7 @@ mod tests {
             .collect();
         assert_eq!(names.len(), 19, "{names:?}");
         for name in names {
-            let entry = entry("x#1", State::Waiting, &[(name, "closed")]);
+            let entry = entry("x#1", EntryState::Waiting, &[(name, "closed")]);
             assert!(opens(&entry, &entry.waiting_on[0]).is_some(), "{name}");
         }
     }

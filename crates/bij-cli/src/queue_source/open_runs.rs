@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bij_api::message::{Entry, Event, QueueQuery, State};
-use bij_core::queue::{EventKind, RunRef};
+use bij_core::queue::{Event, EventKind, RunRef};
+use bij_core::request::{EntryState, QueueEntry, QueueQuery};
 use bij_core::{AttemptEnd, Evidence, Exit, RunEnd, RunId};
 
 use super::QueueWatch;
@@ -102,7 +102,7 @@ impl<'a> OpenRuns<'a> {
                 break queued;
             }
         };
-        let queued: HashSet<RunId> = queued.iter().map(Entry::id).collect();
+        let queued: HashSet<RunId> = queued.iter().map(QueueEntry::id).collect();
         let gone: Vec<RunId> =
             self.open.keys().filter(|run| !queued.contains(run)).cloned().collect();
         for run in gone {
@@ -120,7 +120,7 @@ impl<'a> OpenRuns<'a> {
 
     async fn read(&mut self, run: &RunId, ended: &mut Vec<FinishedRun>) -> Result<(), CliError> {
         let entry = self.watch.why(&RunRef::Run(run.clone())).await?.entry;
-        if entry.state == State::Ended {
+        if entry.state == EntryState::Ended {
             self.end(run, entry.ended, ended);
         }
         Ok(())

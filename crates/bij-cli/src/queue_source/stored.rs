@@ -1,9 +1,10 @@
 //! Reads the queue from the store. It has everything but the gates, which only a coordinator evaluates.
 
-use bij_api::message::{Entry, Event, QueueQuery, Why};
-use bij_core::port::{Ledger as _, RunQueue as _};
-use bij_core::queue::{ClosedGate, QueueState, QueuedRun, RunRef, WaitingOn};
-use bij_core::{RunId, RunNumber, RunState};
+use bij_core::RunState;
+use bij_core::port::{RunQueue as _, newest_run};
+use bij_core::queue::{ClosedGate, Event, QueueState, QueuedRun, RunRef, WaitingOn};
+use bij_core::request::{QueueEntry, QueueQuery, WaitReason, Why};
+use bij_definition::SpecOverlay;
 use bij_store::Reader;
 
 use crate::error::{CliError, Kind};
@@ -12,16 +13,10 @@ use crate::error::{CliError, Kind};
 const PAGE_SIZE: usize = 1000;
 
 /// Returns the runs that are not over: the runs that are up, then the others in starting order.
-pub(super) fn queue(reader: &Reader, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
-    let QueueQuery { experiment, group, state, skip } = query;
-    let skip = usize::try_from(*skip).unwrap_or(usize::MAX);
-    let wanted = |entry: &Entry| {
-        experiment.as_ref().is_none_or(|id| *id == entry.experiment)
-            && group.as_ref().is_none_or(|group| *group == entry.group)
-            && state.is_none_or(|state| state == entry.state)
-    };
-    let entries = ordered(reader)?.into_iter().map(entry);
-    Ok(entries.filter(wanted).skip(skip).collect())
+pub(super) fn queue(reader: &Reader, query: &QueueQuery) -> Result<Vec<QueueEntry>, CliError> {
+    let skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
+    let runs = ordered(reader)?.into_iter().filter(|run| query.includes(run)).skip(skip);
+    Ok(runs.map(|run| entry(&run)).collect())
 }
 
 fn ordered(reader: &Reader) -> Result<Vec<QueuedRun>, CliError> {
@@ -33,14 +28,14 @@ fn ordered(reader: &Reader) -> Result<Vec<QueuedRun>, CliError> {
 }
 
 /// Returns the entry of a run, with the gate `hold`, the only one that the store knows.
-fn entry(run: QueuedRun) -> Entry {
-    let waiting_on = match &run.state {
-        QueueState::Held { by } => {
-            vec![WaitingOn { gate: ClosedGate::Hold { by: by.clone() }, since: run.submitted }]
-        }
-        QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => Vec::new(),
+fn entry(run: &QueuedRun) -> QueueEntry {
+    let gate = match &run.state {
+        QueueState::Held { by } => Some(ClosedGate::Hold { by: by.clone() }),
+        QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => None,
     };
-    Entry::from_run(run, &waiting_on)
+    let reason = gate.map(|gate| WaitReason::from(&WaitingOn { gate, since: run.submitted }));
+    let extras = SpecOverlay::without_values(&run.extras);
+    QueueEntry::new(run, extras, reason.into_iter().collect())
 }
 
 /// Returns one run, and the runs that go first.
@@ -63,7 +58,7 @@ pub(super) fn why(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     } else {
         Vec::new()
     };
-    Ok(Why { entry: entry(found.clone()), ahead })
+    Ok(Why { entry: entry(found), ahead })
 }
 
 /// Returns a run that has ended.
@@ -74,33 +69,16 @@ fn ended_run(reader: &Reader, run: &RunRef) -> Result<Why, CliError> {
     };
     let id = match run {
         RunRef::Run(id) => Some(id.clone()),
-        RunRef::Newest(id) => newest(reader, run, reader.tally(id)?.last.map(|last| last.run))?,
+        RunRef::Newest(id) => newest_run(reader, id)?,
     };
     match id.zip(ended) {
-        Some((id, end)) => Ok(Why { entry: Entry::over(id, end), ahead: Vec::new() }),
+        Some((id, end)) => Ok(Why { entry: QueueEntry::ended(id, end), ahead: Vec::new() }),
         None => Err(CliError::new(Kind::NotFound, format!("there is no run {run}"))
             .hint("`bij queue` lists the runs that are not over, `bij history` all attempts")),
     }
 }
 
-/// Returns an experiment's newest run, given the newest one with an attempt: later runs may have ended without one.
-fn newest(
-    reader: &Reader,
-    run: &RunRef,
-    attempted: Option<RunId>,
-) -> Result<Option<RunId>, CliError> {
-    let mut newest = attempted;
-    loop {
-        let number = newest.as_ref().map_or(1, |run| run.number.0.saturating_add(1));
-        let next = RunId { experiment: run.experiment().clone(), number: RunNumber(number) };
-        if reader.run_state(&RunRef::Run(next.clone()))?.is_none() {
-            return Ok(newest);
-        }
-        newest = Some(next);
-    }
-}
-
 /// Returns up to [`PAGE_SIZE`] events after a number.
 pub(super) fn events(reader: &Reader, since: u64) -> Result<Vec<Event>, CliError> {
-    Ok(reader.events(since, PAGE_SIZE)?.into_iter().map(Event::from).collect())
+    Ok(reader.events(since, PAGE_SIZE)?)
 }

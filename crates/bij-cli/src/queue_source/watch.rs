@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bij_api::message::{Entry, Event, QueueQuery, Why};
 use bij_api::{Changes, ClientError};
-use bij_core::queue::RunRef;
+use bij_core::queue::{Event, RunRef};
+use bij_core::request::{QueueEntry, QueueQuery, Why};
 
 use super::QueueSource;
 use crate::context::Context;
@@ -43,7 +43,7 @@ impl<'a> QueueWatch<'a> {
     }
 
     /// Returns the runs that are not over, in starting order.
-    pub(crate) async fn queue(&mut self, query: &QueueQuery) -> Result<Vec<Entry>, CliError> {
+    pub(crate) async fn queue(&mut self, query: &QueueQuery) -> Result<Vec<QueueEntry>, CliError> {
         match self.source.queue(query).await {
             Err(error) if self.is_gone(&error) => {
                 self.reconnect(&error).await?;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use bij_api::message::{UnitEffect, UnitVerb};
 use bij_api::{ClientError, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::request::{UnitEffect, UnitVerb};
 use bij_core::{ExperimentId, Outcome, UnitStatus};
 use bij_systemd::SystemdUnits;
 

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{Changed, Entry};
 use bij_core::ExperimentId;
+use bij_core::request::{QueueEntry, RunOutcome};
 use serde::Serialize;
 
 use super::{TextFormat, View, WaitingRun};
@@ -11,7 +11,7 @@ use super::{TextFormat, View, WaitingRun};
 /// Runs that were submitted or edited: their names as text, all their keys in JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct RunEntries(pub(crate) Vec<Entry>);
+pub(crate) struct RunEntries(pub(crate) Vec<QueueEntry>);
 
 impl View for RunEntries {
     fn text(&self, out: &mut dyn Write, _: &TextFormat) -> io::Result<()> {
@@ -22,7 +22,7 @@ impl View for RunEntries {
 /// The result of a verb that changes runs: one entry per run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct ChangedRuns(pub(crate) Vec<Changed>);
+pub(crate) struct ChangedRuns(pub(crate) Vec<RunOutcome>);
 
 impl View for ChangedRuns {
     /// Writes nothing: each result was already reported on stderr.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bij_api::message::{Entry, State, Waiting};
 use bij_core::RunId;
+use bij_core::request::{EntryState, QueueEntry, WaitReason};
 use serde::Serialize;
 
 use super::visible;
@@ -13,15 +13,15 @@ use super::visible;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct WaitingRun {
     pub(crate) run: u32,
-    pub(crate) state: State,
-    pub(crate) waiting_on: Arc<[Waiting]>,
+    pub(crate) state: EntryState,
+    pub(crate) waiting_on: Arc<[WaitReason]>,
     /// The name of the run, for the text.
     #[serde(skip)]
     pub(crate) id: RunId,
 }
 
-impl From<Entry> for WaitingRun {
-    fn from(entry: Entry) -> Self {
+impl From<QueueEntry> for WaitingRun {
+    fn from(entry: QueueEntry) -> Self {
         let id = entry.id();
         Self { run: entry.run.0, state: entry.state, waiting_on: entry.waiting_on, id }
     }
@@ -42,7 +42,7 @@ impl WaitingRun {
 }
 
 /// Returns the text of the first gate, and the number of the others: `4 of 4 slots are taken (+1)`.
-pub(crate) fn first_gate(waiting_on: &[Waiting]) -> Cow<'_, str> {
+pub(crate) fn first_gate(waiting_on: &[WaitReason]) -> Cow<'_, str> {
     match waiting_on {
         [] => "".into(),
         [one] => visible(&one.text),

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use bij_api::message::{BoardSample, ZoneSample};
+use bij_core::request::{RecordedSample, ZoneSample};
 use bij_core::{BoardMinute, Bytes, Layout, TimeSpan, Timestamp};
 use bij_jetson::CapturedTree;
 use bij_store::Store;
@@ -92,7 +92,7 @@ fn samples_of_the_last_hour_come_from_the_coordinator() {
     let coordinator = Coordinator::start(&bij);
     let result = bij.call(&["board", "--samples", "2"]);
     assert_eq!((result.code, &*result.out), (0, ""));
-    let sample = |uptime_usec: u32| BoardSample {
+    let sample = |uptime_usec: u32| RecordedSample {
         at: "2026-11-23T22:00:00Z".parse().unwrap(),
         uptime_usec: uptime_usec.into(),
         zones: [("cpu", 50.0), ("tj", 71.25)]

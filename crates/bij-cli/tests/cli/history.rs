@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::process::Child;
 
-use bij_api::HISTORY_PAGE_LEN;
+use bij_core::request::HISTORY_PAGE_LEN;
 use serde_json::Value;
 
 use super::bij::{Bij, CallResult};

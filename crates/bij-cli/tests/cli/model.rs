@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, BoardSample,
-    Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
-    MinutesQuery, MoveTo, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit,
-    SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Waiting, Why,
-};
 use bij_api::{
-    Caller, Commands, HISTORY_PAGE_LEN, Listener, PAGE_LEN, Queries, Refusal, RefusalKind, Rights,
-    Server,
+    Caller, HostCommands, Listener, QueueCommands, QueueQueries, RecordQueries, Refusal,
+    RefusalKind, Rights, Server,
 };
-use bij_core::queue::{Amount, EventKind, GroupName, RunRef, SlotsFrom};
+use bij_core::queue::{Amount, Event, EventKind, GroupName, RunRef, SlotsFrom};
+use bij_core::request::{
+    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
+    Edit, EntryState, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes,
+    MinutesQuery, MoveTo, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry,
+    QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone,
+    UnitVerb, WaitReason, Why,
+};
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Bytes, Evidence, Exit, ExperimentId,
     InvocationId, Outcome, RunEnd, RunId, RunNumber, Tally, Timestamp,
@@ -27,7 +28,7 @@ use super::bij::Bij;
 #[derive(Default)]
 pub(crate) struct ModelState {
     /// All runs, also those that are over.
-    pub(crate) runs: Vec<Entry>,
+    pub(crate) runs: Vec<QueueEntry>,
     pub(crate) events: Vec<Event>,
     pub(crate) groups: BTreeMap<GroupName, Option<u32>>,
     pub(crate) paused: bool,
@@ -56,7 +57,7 @@ pub(crate) struct ModelState {
     /// The warnings in the coordinator's status.
     pub(crate) troubles: Vec<String>,
     /// The samples of the board.
-    pub(crate) board: Vec<BoardSample>,
+    pub(crate) board: Vec<RecordedSample>,
     /// Whether all gates are open.
     pub(crate) open: bool,
 }
@@ -174,7 +175,7 @@ impl Model {
         let id: RunId = run.parse().unwrap();
         let mut state = self.state();
         let entry = state.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
-        *entry = Entry::over(id, end);
+        *entry = QueueEntry::ended(id, end);
         drop(state);
         self.announce_with(EventKind::RunEnded, Some(run), &[("end", end.as_str())]);
     }
@@ -187,7 +188,7 @@ impl Model {
         // Its number is reset, so that no query returns it; the next event still gets the number after it.
         state.events.last_mut().unwrap().seq = 0;
         let entry = state.runs.iter_mut().find(|entry| entry.id() == id).unwrap();
-        *entry = Entry::over(id, end);
+        *entry = QueueEntry::ended(id, end);
     }
 
     /// Puts runs into the queue without a request.
@@ -233,19 +234,19 @@ impl ModelState {
         });
     }
 
-    fn add(&mut self, submit: Submit) -> Entry {
+    fn add(&mut self, submit: Submit) -> QueueEntry {
         let earlier = self.runs.iter().filter(|run| run.experiment == submit.experiment);
         let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
         let run = RunId { experiment: submit.experiment, number };
-        let waiting = Waiting {
+        let waiting = WaitReason {
             gate: "slots".into(),
             need: Some(Amount::Number(1)),
             have: Some(Amount::Number(0)),
             since: then(),
             text: "4 of 4 slots are taken".into(),
         };
-        let entry = Entry {
-            state: if submit.hold { State::Held } else { State::Waiting },
+        let entry = QueueEntry {
+            state: if submit.hold { EntryState::Held } else { EntryState::Waiting },
             ended: None,
             priority: submit.priority.unwrap_or(0),
             group: submit.group.unwrap_or_default(),
@@ -256,14 +257,14 @@ impl ModelState {
             now: submit.now,
             extras: submit.extras,
             waiting_on: if self.open { Arc::default() } else { [waiting].into() },
-            ..Entry::over(run.clone(), RunEnd::Success)
+            ..QueueEntry::ended(run.clone(), RunEnd::Success)
         };
         self.event(EventKind::Submitted, Some(&run));
         self.runs.push(entry.clone());
         entry
     }
 
-    fn find(&self, wanted: &RunRef) -> Result<Entry, Refusal> {
+    fn find(&self, wanted: &RunRef) -> Result<QueueEntry, Refusal> {
         let found = self.runs.iter().rev().find(|entry| match wanted {
             RunRef::Newest(id) => entry.experiment == *id,
             RunRef::Run(id) => entry.id() == *id,
@@ -274,21 +275,21 @@ impl ModelState {
         })
     }
 
-    fn queue(&self) -> impl Iterator<Item = &Entry> {
-        self.runs.iter().filter(|entry| entry.state != State::Ended)
+    fn queue(&self) -> impl Iterator<Item = &QueueEntry> {
+        self.runs.iter().filter(|entry| entry.state != EntryState::Ended)
     }
 }
 
-impl Queries for Model {
-    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
+impl QueueQueries for Model {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<QueueEntry>, Refusal> {
         let mut state = self.state();
         state.queue_calls += 1;
-        let wanted = |entry: &&Entry| {
+        let wanted = |entry: &&QueueEntry| {
             query.experiment.as_ref().is_none_or(|id| entry.experiment == *id)
                 && query.group.as_ref().is_none_or(|group| entry.group == *group)
                 && query.state.is_none_or(|state| entry.state == state)
         };
-        let all: Vec<Entry> = state.queue().filter(wanted).cloned().collect();
+        let all: Vec<QueueEntry> = state.queue().filter(wanted).cloned().collect();
         let total = u32::try_from(all.len()).unwrap();
         let items = all.into_iter().skip(query.skip as usize).take(PAGE_LEN as usize).collect();
         Ok(Page { items, total, seq: number(state.events.len()) })
@@ -298,13 +299,13 @@ impl Queries for Model {
         let mut state = self.state();
         state.why_calls += 1;
         let entry = state.find(&run)?;
-        let ahead = state.queue().map(Entry::id).take_while(|id| *id != entry.id()).collect();
+        let ahead = state.queue().map(QueueEntry::id).take_while(|id| *id != entry.id()).collect();
         Ok(Why { entry, ahead })
     }
 
-    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
+    async fn groups(&self) -> Result<Vec<GroupStatus>, Refusal> {
         let state = self.state();
-        let group = |(name, slots): (&GroupName, &Option<u32>)| GroupInfo {
+        let group = |(name, slots): (&GroupName, &Option<u32>)| GroupStatus {
             name: name.clone(),
             slots: *slots,
             slots_from: slots.map(|_| SlotsFrom::Operator),
@@ -316,44 +317,12 @@ impl Queries for Model {
         Ok(state.groups.iter().map(group).collect())
     }
 
-    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
-        let mut state = self.state();
-        state.attempts_calls += 1;
-        if state.history_fails_after.is_some_and(|asked| state.attempts_calls > asked) {
-            return Err(Refusal::new(RefusalKind::Store, "the disk is gone"));
-        }
-        if state.attempts_meanwhile > 0 {
-            state.attempts_meanwhile -= 1;
-            state.begin_attempt();
-        }
-        let all = &state.attempts;
-        let scan = match query.part()? {
-            AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
-            AttemptsPart::Oldest(scan) => scan,
-        };
-        Ok(scan.choose(all, HISTORY_PAGE_LEN as usize).unwrap())
-    }
-
-    async fn tallies(&self, _: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
-        Ok(BTreeMap::new())
-    }
-
-    async fn minutes(&self, _: MinutesQuery) -> Result<Minutes, Refusal> {
-        Ok(Minutes::default())
-    }
-
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
         let at_most = query.limit();
         let mut state = self.state();
         state.events_calls += 1;
         let after = state.events.iter().filter(|event| event.seq > query.since);
         Ok(after.take(at_most).cloned().collect())
-    }
-
-    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
-        let state = self.state();
-        let later = state.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
-        Ok(later.take(PAGE_LEN as usize).cloned().collect())
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
@@ -377,13 +346,47 @@ impl Queries for Model {
     }
 }
 
-impl Commands for Model {
+impl RecordQueries for Model {
+    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        let mut state = self.state();
+        state.attempts_calls += 1;
+        if state.history_fails_after.is_some_and(|asked| state.attempts_calls > asked) {
+            return Err(Refusal::new(RefusalKind::Store, "the disk is gone"));
+        }
+        if state.attempts_meanwhile > 0 {
+            state.attempts_meanwhile -= 1;
+            state.begin_attempt();
+        }
+        let all = &state.attempts;
+        let scan = match query.part()? {
+            AttemptsPart::Newest(query) => return Ok(query.choose(all.clone())),
+            AttemptsPart::Oldest(scan) => scan,
+        };
+        Ok(scan.choose(all, HISTORY_PAGE_LEN as usize).unwrap())
+    }
+
+    async fn tallies(&self, _: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn board(&self, query: BoardQuery) -> Result<Vec<RecordedSample>, Refusal> {
+        let state = self.state();
+        let later = state.board.iter().filter(|sample| sample.uptime_usec > query.after_usec);
+        Ok(later.take(PAGE_LEN as usize).cloned().collect())
+    }
+
+    async fn minutes(&self, _: MinutesQuery) -> Result<Minutes, Refusal> {
+        Ok(Minutes::default())
+    }
+}
+
+impl QueueCommands for Model {
     async fn submit(
         &self,
         _: &Caller,
         runs: Vec<Submit>,
         options: SubmitOptions,
-    ) -> Result<Vec<Entry>, Refusal> {
+    ) -> Result<Vec<QueueEntry>, Refusal> {
         let hangs = self.state().hangs;
         if hangs {
             self.state().requests.push("nothing is answered".to_owned());
@@ -403,14 +406,19 @@ impl Commands for Model {
         Ok(taken)
     }
 
-    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
+    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<QueueEntry, Refusal> {
         let mut state = self.state();
         let entry = state.find(&run)?;
         state.edits.push(edit);
         Ok(entry)
     }
 
-    async fn act(&self, _: &Caller, act: Act, runs: Vec<RunRef>) -> Result<Vec<Changed>, Refusal> {
+    async fn act(
+        &self,
+        _: &Caller,
+        act: Act,
+        runs: Vec<RunRef>,
+    ) -> Result<Vec<RunOutcome>, Refusal> {
         let mut state = self.state();
         let found: Result<Vec<RunId>, Refusal> =
             runs.iter().map(|run| Ok(state.find(run)?.id())).collect();
@@ -432,7 +440,7 @@ impl Commands for Model {
         let outcome =
             if state.requests.contains(&request) { Outcome::Unchanged } else { Outcome::Changed };
         state.requests.push(request);
-        Ok(found?.into_iter().map(|run| Changed::new(run, outcome)).collect())
+        Ok(found?.into_iter().map(|run| RunOutcome::new(run, outcome)).collect())
     }
 
     async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
@@ -448,18 +456,9 @@ impl Commands for Model {
     async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
         Ok(self.state().groups.remove(&name).is_some())
     }
+}
 
-    async fn set_power_mode(&self, _: &Caller, setting: PowerSetting) -> Result<PowerSet, Refusal> {
-        let PowerSetting { mode, allow_reboot_later } = setting;
-        let mut state = self.state();
-        if let Some(refusal) = state.refuses.take() {
-            return Err(refusal);
-        }
-        let later = if allow_reboot_later { ", reboot later" } else { "" };
-        state.requests.push(format!("power mode {mode}{later}"));
-        Ok(PowerSet { id: 0, name: mode, at_next_boot: allow_reboot_later, changed: true })
-    }
-
+impl HostCommands for Model {
     async fn admit(
         &self,
         _: &Caller,
@@ -481,6 +480,21 @@ impl Commands for Model {
     ) -> Result<UnitDone, Refusal> {
         let text = format!("there is no experiment {experiment}");
         Err(Refusal::new(RefusalKind::NotFound, text))
+    }
+
+    async fn set_power_mode(
+        &self,
+        _: &Caller,
+        setting: PowerModeRequest,
+    ) -> Result<PowerSet, Refusal> {
+        let PowerModeRequest { mode, allow_reboot_later } = setting;
+        let mut state = self.state();
+        if let Some(refusal) = state.refuses.take() {
+            return Err(refusal);
+        }
+        let later = if allow_reboot_later { ", reboot later" } else { "" };
+        state.requests.push(format!("power mode {mode}{later}"));
+        Ok(PowerSet { id: 0, name: mode, at_next_boot: allow_reboot_later, changed: true })
     }
 
     async fn reload(&self, _: &Caller) -> Result<(), Refusal> {

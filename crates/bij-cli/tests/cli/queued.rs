@@ -1,7 +1,7 @@
 //! Waiting runs in the output of verbs about experiments.
 
-use bij_api::message::State;
 use bij_core::RunEnd;
+use bij_core::request::EntryState;
 use serde_json::json;
 
 use super::bij::{Bij, wait_until};
@@ -34,7 +34,7 @@ fn status_list_and_show_have_the_first_gate() {
     assert_eq!(show.out, "QueuedRun=1\nQueuedState=waiting\nQueuedReason=4 of 4 slots are taken\n");
     // Runs that are up or over are not shown.
     coordinator.model.end("x#1", RunEnd::Success);
-    coordinator.model.state().runs[1].state = State::Running;
+    coordinator.model.state().runs[1].state = EntryState::Running;
     assert_eq!(bij.call(&["--json", "status", "x"]).json()["queued"], json!(null));
 }
 
@@ -66,7 +66,7 @@ fn a_start_stays_until_it_is_up_or_over() {
     let child = bij.spawn(&["start", "x", "--now"]);
     let taken = || coordinator.model.state().runs.len() == 1;
     wait_until("it is submitted", taken);
-    coordinator.model.state().runs[0].state = State::Running;
+    coordinator.model.state().runs[0].state = EntryState::Running;
     coordinator.model.announce(bij_core::queue::EventKind::AttemptBegun, Some("x#1"));
     let result = super::bij::CallResult::from(child.wait_with_output().unwrap());
     assert_eq!((result.code, result.err.as_str()), (0, "x: started as x#1\n"), "{result:?}");

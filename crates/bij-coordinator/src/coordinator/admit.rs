@@ -6,12 +6,13 @@
 
 use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{EventKind, Origin, QueueState, QueuedRun, RunRef, Submission};
+use bij_core::request::Admission;
 use bij_core::{ExperimentId, InvocationId, RunEnd, RunId, RunState, TimeSpan, error_chain};
 
 use super::{Coordinator, UnrecordedAdmission};
-use crate::policy::admission::{self, StartRequest};
+use crate::policy::admission::{self, StartCase};
 use crate::policy::requeue_interrupted;
-use crate::{Admission, AdmissionVerdict, Now, Ports};
+use crate::{Now, Ports, StartRequest};
 
 /// How long a unit that was admitted without a record counts as starting, in microseconds.
 const UNRECORDED_START_TIMEOUT: TimeSpan = TimeSpan::from_secs(30);
@@ -29,28 +30,27 @@ impl<P: Ports> Coordinator<P> {
     ///
     /// Without a writable store starts are judged all the same: an admitted start counts although it is not
     /// recorded.
-    pub fn admit(&mut self, admission: &Admission, now: Now) -> AdmissionVerdict {
+    pub fn admit(&mut self, admission: &StartRequest, now: Now) -> Admission {
         self.begin_admission(now);
         self.unit_changed(admission.experiment.clone());
         self.forget_if_over(&admission.experiment);
-        let verdict = match admission::start_request(&self.state, &self.seen, &admission.experiment)
-        {
-            StartRequest::TooHot { run, requeue, text } => {
+        let verdict = match admission::start_case(&self.state, &self.seen, &admission.experiment) {
+            StartCase::TooHot { run, requeue, text } => {
                 // If the store does not take it, the run is later found to be down, and ends by its crash.
                 let _ = self.change(&requeue);
-                AdmissionVerdict::refused(run, text)
+                Admission::refused(run, text)
             }
-            StartRequest::Restart { run, is_to_be_stopped } => {
+            StartCase::Restart { run, is_to_be_stopped } => {
                 let text = self.hand_over(&run, admission).err();
                 if is_to_be_stopped {
                     let text = format!("{} is to be stopped", admission.experiment);
-                    AdmissionVerdict::refused(Some(run.run), text)
+                    Admission::refused(Some(run.run.number), text)
                 } else {
-                    AdmissionVerdict { text, ..AdmissionVerdict::admitted(Some(run.run)) }
+                    Admission { text, ..Admission::admitted(Some(run.run.number)) }
                 }
             }
-            StartRequest::Queued(run) => self.judge(&run, admission, None),
-            StartRequest::New => self.admit_new(admission),
+            StartCase::Queued(run) => self.judge(&run, admission, None),
+            StartCase::New => self.admit_new(admission),
         };
         if !verdict.admitted {
             self.expect_skip(admission.invocation);
@@ -63,7 +63,7 @@ impl<P: Ports> Coordinator<P> {
     ///
     /// # Errors
     /// [`LedgerError`] if it could not be recorded; the caller tries again.
-    pub fn queue_start(&mut self, admission: &Admission, now: Now) -> Result<(), LedgerError> {
+    pub fn queue_start(&mut self, admission: &StartRequest, now: Now) -> Result<(), LedgerError> {
         self.begin_admission(now);
         if self.state.runs_of(&admission.experiment).next().is_some() {
             return Ok(());
@@ -121,11 +121,11 @@ impl<P: Ports> Coordinator<P> {
 
     /// Returns the submission for a start of an experiment that has no queued run, or the verdict if nothing is
     /// to be queued.
-    fn submission_for(&self, admission: &Admission) -> Result<Submission, AdmissionVerdict> {
+    fn submission_for(&self, admission: &StartRequest) -> Result<Submission, Admission> {
         // The unit's own start reports what is wrong with a definition.
         let found = self.adapters.definitions.find(&admission.experiment).map_err(|error| {
             let text = Some(error_chain(&error));
-            AdmissionVerdict { text, ..AdmissionVerdict::admitted(None) }
+            Admission { text, ..Admission::admitted(None) }
         })?;
         let tally = self.adapters.store.tally(&admission.experiment);
         let has_succeeded = tally.is_ok_and(|tally| tally.last_run_end == Some(RunEnd::Success));
@@ -135,15 +135,15 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Judges a start of an experiment that has no queued run.
-    fn admit_new(&mut self, admission: &Admission) -> AdmissionVerdict {
+    fn admit_new(&mut self, admission: &StartRequest) -> Admission {
         let submission = match self.submission_for(admission) {
             Ok(submission) => submission,
             Err(verdict) => return verdict,
         };
         match self.queue_runs(std::slice::from_ref(&submission)) {
-            Ok(mut queued) => match queued.pop() {
-                Some(entry) => self.judge(&entry.run, admission, None),
-                None => AdmissionVerdict::admitted(None),
+            Ok(queued) => match queued.first().and_then(|run| self.state.runs.get(run)) {
+                Some(run) => self.judge(&run.clone(), admission, None),
+                None => Admission::admitted(None),
             },
             Err(error) => {
                 let run = admission::unrecorded_run(submission, &self.seen);
@@ -156,14 +156,14 @@ impl<P: Ports> Coordinator<P> {
     fn judge(
         &mut self,
         run: &QueuedRun,
-        admission: &Admission,
+        admission: &StartRequest,
         unrecorded: Option<String>,
-    ) -> AdmissionVerdict {
+    ) -> Admission {
         self.seen.sample = self.adapters.board.sample();
         if let Some((hold, text)) = self.hold_for_extras(run).filter(|_| unrecorded.is_none()) {
             // If it cannot be written, the next start finds it again.
             let _ = self.change(&[hold]);
-            return AdmissionVerdict::refused(Some(run.run.clone()), text);
+            return Admission::refused(Some(run.run.number), text);
         }
         // A unit whose run was requeued or cancelled since the last decision still takes its share. If the store
         // cannot be read, the last observation stands.
@@ -176,27 +176,27 @@ impl<P: Ports> Coordinator<P> {
             (true, Some(why)) => {
                 self.admit_unrecorded(run);
                 let text = Some(format!("it starts though it could not be recorded: {why}"));
-                AdmissionVerdict { text, ..AdmissionVerdict::admitted(None) }
+                Admission { text, ..Admission::admitted(None) }
             }
             (false, None) => {
-                let verdict = AdmissionVerdict::waits(Some(run.run.clone()), waiting_on);
+                let verdict = admission::waits(Some(run.run.number), &waiting_on);
                 let text = verdict.text.clone().unwrap_or_default();
                 let data = [("by", admission.by.clone()), ("text", text)];
                 self.note(EventKind::StartSkipped, Some(&run.run), data);
                 verdict
             }
             (false, Some(why)) => {
-                let verdict = AdmissionVerdict::waits(None, waiting_on);
+                let verdict = admission::waits(None, &waiting_on);
                 let text =
                     verdict.text.map(|text| format!("{text}; it could not be queued: {why}"));
-                AdmissionVerdict { text, unrecorded: true, ..verdict }
+                Admission { text, unrecorded: true, ..verdict }
             }
         }
     }
 
-    fn admit_run(&mut self, run: &QueuedRun, admission: &Admission) -> AdmissionVerdict {
+    fn admit_run(&mut self, run: &QueuedRun, admission: &StartRequest) -> Admission {
         if let Err(text) = self.hand_over(run, admission) {
-            return AdmissionVerdict::refused(Some(run.run.clone()), text);
+            return Admission::refused(Some(run.run.number), text);
         }
         // A requested stop was meant for the attempt before this start.
         self.state.stops.remove(&run.run.experiment);
@@ -205,12 +205,12 @@ impl<P: Ports> Coordinator<P> {
             let error = error_chain(error.as_ref());
             format!("it starts though that could not be recorded: {error}")
         });
-        AdmissionVerdict { text, ..AdmissionVerdict::admitted(Some(run.run.clone())) }
+        Admission { text, ..Admission::admitted(Some(run.run.number)) }
     }
 
     /// Puts the extras of the run in place: those in place may be another run's, or missing. Returns the error
     /// as a text.
-    fn hand_over(&self, run: &QueuedRun, admission: &Admission) -> Result<(), String> {
+    fn hand_over(&self, run: &QueuedRun, admission: &StartRequest) -> Result<(), String> {
         if run.extras == admission.extras {
             return Ok(());
         }
@@ -246,8 +246,8 @@ impl<P: Ports> Coordinator<P> {
             origin: Origin::Start,
         };
         // A store that fails is a trouble by now; the unit's next change reports the skip again.
-        for entry in self.queue_runs(&[submission]).unwrap_or_default() {
-            self.note_skip(&entry.run.run);
+        for run in self.queue_runs(&[submission]).unwrap_or_default() {
+            self.note_skip(&run);
         }
     }
 

@@ -15,7 +15,7 @@ use super::trouble::TroubleSource;
 use super::{Coordinator, EventData};
 use crate::plan::Plan;
 use crate::policy::{Action, Busy, Report, StopRequest};
-use crate::{Ports, QueueEntry, RequestError};
+use crate::{Ports, RequestError};
 
 /// Number of events that are kept while the store does not take them.
 const MAX_UNRECORDED: usize = 256;
@@ -146,30 +146,30 @@ impl<P: Ports> Coordinator<P> {
         Some(error)
     }
 
-    /// Submits runs to the store and to the copy. A caller that has to wait for a decision is told nothing of
-    /// gates yet.
+    /// Submits runs to the store and to the copy. Their gates are known after the next decision.
     pub(super) fn queue_runs(
         &mut self,
         submissions: &[Submission],
-    ) -> Result<Vec<QueueEntry>, LedgerError> {
+    ) -> Result<Vec<RunId>, LedgerError> {
         let taken = self.adapters.store.submit(submissions, self.seen.now.at);
         let runs = self.written(taken)?;
         Ok(runs.into_iter().map(|run| self.add_to_copy(run)).collect())
     }
 
     /// Adds a submitted run to the copy. If nothing can start anyway, no decision is needed.
-    fn add_to_copy(&mut self, run: QueuedRun) -> QueueEntry {
+    fn add_to_copy(&mut self, run: QueuedRun) -> RunId {
         let is_shut = self.state.last.as_ref().is_some_and(|report| report.shut);
         if !is_shut || run.terms.now {
             self.outdated.decision();
         }
         self.outdated.report();
         self.seen.others.remove(&RunRef::Newest(run.run.experiment.clone()));
-        self.state.runs.insert(run.run.clone(), run.clone());
+        let id = run.run.clone();
+        self.state.runs.insert(id.clone(), run);
         if self.state.runs.len().is_multiple_of(PACK_EVERY) {
             self.state.pack();
         }
-        QueueEntry { run, waiting_on: Arc::default() }
+        id
     }
 
     /// Notes whether the store took what was written.

@@ -20,7 +20,7 @@ use crate::policy::corrections::is_without_claim;
 use crate::policy::{LastAttempt, MissingUnit, UntrackedUnit, Vitals};
 use crate::{Ports, RequestError};
 
-/// Number of units above which one listing costs less than a query for each.
+/// Number of units above which a health check reads them by one listing.
 const MAX_SINGLE_QUERIES: usize = 8;
 /// Delay after a unit went down before its unclosed attempt is closed here: its supervisor, or a record set
 /// aside on disk, may still report the end.
@@ -50,29 +50,40 @@ impl<P: Ports> Coordinator<P> {
 
     async fn read_units(&mut self) -> Result<(), UnitError> {
         let units = &self.adapters.units;
-        let mut is_any_down = false;
-        loop {
-            match self.outdated.units() {
-                OutdatedUnits::Named(few) if few.len() <= MAX_SINGLE_QUERIES => {
-                    let Some(id) = few.first().cloned() else { break };
-                    match units.status(&id).await {
-                        Ok(unit) if is_unlisted(&unit) => self.seen.units.remove(&id),
-                        Ok(unit) => self.seen.units.insert(id.clone(), unit),
-                        Err(UnitError::NotFound(_)) => self.seen.units.remove(&id),
-                        Err(error) => return Err(error),
-                    };
-                    is_any_down |= !self.seen.is_up(&id);
-                    self.outdated.have_read_unit(&id);
+        let is_health_due = self.health_due <= self.seen.now.uptime;
+        match self.outdated.units() {
+            OutdatedUnits::All => {
+                let list = units.list().await?;
+                self.seen.units = list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
+            }
+            OutdatedUnits::Named(named) => {
+                let ids: Vec<ExperimentId> = named.iter().cloned().collect();
+                // Only the status of a unit has its restarts.
+                let read = if is_health_due && ids.len() <= MAX_SINGLE_QUERIES {
+                    let mut read = Vec::with_capacity(ids.len());
+                    for id in &ids {
+                        match units.status(id).await {
+                            Ok(unit) => read.push(unit),
+                            Err(UnitError::NotFound(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    read
+                } else {
+                    units.list_named(&ids).await?
+                };
+                for id in &ids {
+                    self.seen.units.remove(id);
                 }
-                OutdatedUnits::Named(_) | OutdatedUnits::All => {
-                    let list = units.list().await?;
-                    self.seen.units =
-                        list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
-                    self.outdated.have_read_all_units();
-                    is_any_down = true;
-                }
+                let listed = read.into_iter().filter(|unit| !is_unlisted(unit));
+                self.seen.units.extend(listed.map(|unit| (unit.id.clone(), unit)));
             }
         }
+        let is_any_down = match self.outdated.units() {
+            OutdatedUnits::All => true,
+            OutdatedUnits::Named(named) => named.iter().any(|id| !self.seen.is_up(id)),
+        };
+        self.outdated.have_read_units();
         if is_any_down {
             self.schedule_unclosed_search();
         }

@@ -96,16 +96,9 @@ impl Outdated {
         self.report
     }
 
-    /// Notes that all units have been read.
-    pub(super) fn have_read_all_units(&mut self) {
+    /// Notes that the outdated units have been read.
+    pub(super) fn have_read_units(&mut self) {
         self.units = OutdatedUnits::Named(BTreeSet::new());
-    }
-
-    /// Notes that this unit has been read.
-    pub(super) fn have_read_unit(&mut self, id: &ExperimentId) {
-        if let OutdatedUnits::Named(units) = &mut self.units {
-            units.remove(id);
-        }
     }
 
     /// Notes that the queue has been read as a whole.

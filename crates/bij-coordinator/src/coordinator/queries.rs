@@ -4,39 +4,39 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bij_core::port::RunQueue;
-use bij_core::queue::{Event, QueueState, QueuedRun, RunRef};
+use bij_core::port::{RunQueue, newest_run};
+use bij_core::queue::{Event, Pause, QueueState, QueuedRun, RunRef};
+use bij_core::request::{CoordinatorStatus, GroupStatus, Page, QueueEntry, QueueQuery, Why};
 use bij_core::{Bytes, RunId};
 
 use super::Coordinator;
-use crate::{GroupStatus, HealthReport, Now, Ports, QueueEntry, RequestError, Status, Why, plan};
+use crate::entry_writer::EntryWriter;
+use crate::policy::HealthMemory;
+use crate::{Health, Now, Ports, RequestError, plan};
 
 impl<P: Ports> Coordinator<P> {
     /// Returns all queued runs with their closed gates: first the runs that are up, then the others in starting
     /// order.
     pub fn queue(&mut self, now: Now) -> Vec<QueueEntry> {
-        self.part_of_queue(|_| true, 0..usize::MAX, now).1
+        self.queue_page(&QueueQuery::default(), u32::MAX, now).items
     }
 
-    /// Returns one part of [`queue`](Self::queue), namely the runs that match `wanted` at these positions, and
-    /// the number of all runs that match.
+    /// Returns one page of [`queue`](Self::queue) with up to `at_most` runs.
     ///
-    /// Only the part is sorted and copied, so that reading many parts costs no more than reading the whole.
-    pub fn part_of_queue(
-        &mut self,
-        wanted: impl Fn(&QueuedRun) -> bool,
-        part: Range<usize>,
-        now: Now,
-    ) -> (usize, Vec<QueueEntry>) {
+    /// Only the page is sorted and copied, so that reading all pages costs no more than reading the whole.
+    pub fn queue_page(&mut self, query: &QueueQuery, at_most: u32, now: Now) -> Page<QueueEntry> {
         self.refresh(now);
         let mut runs: Vec<&QueuedRun> =
-            self.state.runs.values().filter(|run| wanted(run)).collect();
-        let total = runs.len();
+            self.state.runs.values().filter(|run| query.includes(run)).collect();
+        let total = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let part = query.skip as usize..query.skip.saturating_add(at_most) as usize;
         let up_first = |a: &&QueuedRun, b: &&QueuedRun| {
             (!a.state.is_up(), a.order()).cmp(&(!b.state.is_up(), b.order()))
         };
         let part = sorted_part(&mut runs, part, up_first);
-        (total, part.iter().map(|run| self.entry(run)).collect())
+        let mut writer = EntryWriter::default();
+        let items = part.iter().map(|run| self.entry(run, &mut writer)).collect();
+        Page { items, total, seq: self.seq }
     }
 
     /// Returns why a run does not start, and the runs ahead of it.
@@ -47,7 +47,10 @@ impl<P: Ports> Coordinator<P> {
         self.refresh(now);
         let queued = match self.queued(run) {
             Ok(queued) => queued,
-            Err(RequestError::Over { run, end }) => return Ok(Why::Over { run, end }),
+            Err(RequestError::Over { run, end }) => {
+                let entry = QueueEntry::ended(self.ended_run(run)?, end);
+                return Ok(Why { entry, ahead: Vec::new() });
+            }
             Err(error) => return Err(error),
         };
         let waits = |run: &&&QueuedRun| run.state == QueueState::Waiting;
@@ -58,21 +61,26 @@ impl<P: Ports> Coordinator<P> {
         } else {
             before.map(|run| run.run.clone()).collect()
         };
-        Ok(Why::Queued { entry: Box::new(self.entry(queued)), ahead })
+        Ok(Why { entry: self.entry(queued, &mut EntryWriter::default()), ahead })
+    }
+
+    /// Returns the id of an ended run; an experiment without a queued run stands for its newest run.
+    fn ended_run(&self, run: RunRef) -> Result<RunId, RequestError> {
+        match &run {
+            RunRef::Run(run) => Ok(run.clone()),
+            RunRef::Newest(experiment) => newest_run(&self.adapters.store, experiment)
+                .map_err(|error| RequestError::Store(Arc::new(error)))?
+                .ok_or(RequestError::NoSuchRun(run)),
+        }
     }
 
     /// Returns the health of the runs that are up, as of the last health check.
-    pub fn health(&self) -> Vec<HealthReport> {
-        let report = self.state.health.iter().map(|(run, memory)| HealthReport {
-            run: run.clone(),
-            health: memory.health.clone(),
-            since: memory.since,
-        });
-        report.collect()
+    pub fn health(&self) -> impl Iterator<Item = (&RunId, &Health)> {
+        self.state.health.iter().map(|(run, memory)| (run, &memory.health))
     }
 
     /// Returns the status of the coordinator.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> CoordinatorStatus {
         let count = |matches: &dyn Fn(&QueuedRun) -> bool| {
             let runs = self.state.runs.values().filter(|run| matches(run));
             u32::try_from(runs.count()).unwrap_or(u32::MAX)
@@ -85,17 +93,27 @@ impl<P: Ports> Coordinator<P> {
         let unread = self.state.last.iter().flat_map(|report| report.troubles.iter().cloned());
         let held = self.seen.warmth.held.as_ref();
         let heat = held.map(|because| format!("new starts are on hold because of heat: {because}"));
-        Status {
+        let (gpu_memory, gpu_memory_why) = match self.reported_gpu_memory() {
+            Some(Ok(used)) => (Some(used), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        let (paused_by, paused_since) =
+            self.state.paused.clone().map(|Pause { by, since }| (by, since)).unzip();
+        CoordinatorStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             since: self.since,
             seq: self.seq,
             waiting: count(&|run| run.state == QueueState::Waiting),
             held: count(&|run| matches!(run.state, QueueState::Held { .. })),
             running: count(&|run| self.state.is_up(run)),
-            slots: self.state.settings.slots(),
+            slots: Some(self.state.settings.slots()),
             memory_budget: total.and_then(|total| self.state.settings.budget(*total).at()),
             memory_claimed: Bytes::new(claimed),
-            gpu_memory: self.reported_gpu_memory(),
-            paused: self.state.paused.clone(),
+            gpu_memory,
+            gpu_memory_why,
+            paused_by,
+            paused_since,
             troubles: self.troubles.texts().chain(unread).chain(heat).collect(),
         }
     }
@@ -137,10 +155,16 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    fn entry(&self, run: &QueuedRun) -> QueueEntry {
+    /// Returns the entry of a run, with its gates by the last report and its health by the last health check.
+    fn entry(&self, run: &QueuedRun, writer: &mut EntryWriter) -> QueueEntry {
         let report = self.state.last.as_ref();
         let waiting_on = report.and_then(|report| report.waiting.get(&run.run));
-        QueueEntry { run: run.clone(), waiting_on: waiting_on.map(Arc::clone).unwrap_or_default() }
+        let mut entry = writer.entry(run, &waiting_on.map(Arc::clone).unwrap_or_default());
+        if let Some(HealthMemory { health, .. }) = self.state.health.get(&run.run) {
+            entry.health = Some(health.as_str().to_owned());
+            entry.health_reason = health.reason().map(ToOwned::to_owned);
+        }
+        entry
     }
 }
 

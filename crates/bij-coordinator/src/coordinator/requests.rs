@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{Dependencies, Dependency, GroupName, QueuedRun, RunRef, Submission};
+use bij_core::request::{Act, Edit, GroupSetting, Pausing, QueueEntry, RunOutcome, SubmitOptions};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, RunState};
 
 use super::Coordinator;
 use super::catch_up::newest_attempt_of;
+use crate::entry_writer::EntryWriter;
 use crate::plan::{self, Plan, SubmissionPlanner};
 use crate::policy::{blocking_run, is_free_for};
-use crate::{Act, Edit, Now, Ports, QueueEntry, RequestError, RunOutcome, SubmitRequest};
+use crate::{Now, Ports, RequestError, SubmitRequest};
 
 impl<P: Ports> Coordinator<P> {
     /// Carries out a request for all of these runs, or for none.
@@ -39,7 +41,7 @@ impl<P: Ports> Coordinator<P> {
         let changed = self.carry_out(plan, by)?;
         let outcomes = named.into_iter().map(|QueuedRun { run, .. }| {
             let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
-            RunOutcome { run, outcome }
+            RunOutcome::new(run, outcome)
         });
         Ok(outcomes.collect())
     }
@@ -67,7 +69,7 @@ impl<P: Ports> Coordinator<P> {
         let plan = plan::edit(&self.state, &self.seen, queued, edit, unknown, by)?;
         let changed = self.carry_out(plan, by)?;
         let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
-        Ok(RunOutcome { run, outcome })
+        Ok(RunOutcome::new(run, outcome))
     }
 
     /// Pauses or resumes the starts of one group or of all runs. Runs that are up continue.
@@ -76,13 +78,12 @@ impl<P: Ports> Coordinator<P> {
     /// [`RequestError`] if there is no such group, or the store does not take it.
     pub fn pause(
         &mut self,
-        group: Option<&GroupName>,
-        paused: bool,
+        pausing: &Pausing,
         by: &str,
         now: Now,
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
-        let plan = plan::pause(&self.state, group, paused, by, now.at)?;
+        let plan = plan::pause(&self.state, pausing, by, now.at)?;
         self.carry_out_one(&plan)
     }
 
@@ -93,13 +94,12 @@ impl<P: Ports> Coordinator<P> {
     /// [`RequestError`] for a group without slots, or if the store does not take it.
     pub fn set_group(
         &mut self,
-        name: &GroupName,
-        slots: Option<u32>,
+        setting: &GroupSetting,
         by: &str,
         now: Now,
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
-        let plan = plan::set_group(&self.state, name, slots, by)?;
+        let plan = plan::set_group(&self.state, setting, by)?;
         self.carry_out_one(&plan)
     }
 
@@ -153,7 +153,12 @@ impl<P: Ports> Coordinator<P> {
                 let newest = |id: &_| self.newest_attempted_number(id);
                 Ok(plan::preview(&self.state, &self.seen, submissions, &newest))
             }
-            (SubmissionPlan::Submit(count), Ok(runs)) => Ok(runs.by_ref().take(count).collect()),
+            (SubmissionPlan::Submit(count), Ok(runs)) => {
+                let mut writer = EntryWriter::default();
+                let queued = runs.by_ref().take(count);
+                let queued = queued.filter_map(|run| self.state.runs.get(&run));
+                Ok(queued.map(|run| writer.entry(run, &Arc::default())).collect())
+            }
             (SubmissionPlan::Submit(_), Err(error)) => Err(error.clone()),
         };
         plans.into_iter().map(|plan| plan.and_then(&mut answer)).collect()
@@ -176,7 +181,7 @@ impl<P: Ports> Coordinator<P> {
         let mut submissions: Vec<Submission> = Vec::new();
         let plan = |request: SubmitRequest| {
             let before = submissions.len();
-            let dry_run = request.dry_run;
+            let SubmitOptions { dry_run } = request.options;
             match planner.plan(request, &mut submissions) {
                 Err(error) => {
                     submissions.truncate(before);

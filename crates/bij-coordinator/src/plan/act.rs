@@ -2,12 +2,13 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun, RunRef};
+use bij_core::request::Act;
 use bij_core::{ExperimentId, RunEnd, RunId};
 
 use super::positions::{move_runs, move_to_front};
 use super::{Plan, waiting};
+use crate::RequestError;
 use crate::policy::{Observation, State};
-use crate::{Act, RequestError};
 
 /// Returns the queued runs that a request names, each once.
 ///
@@ -58,7 +59,7 @@ pub(crate) fn act(
             let stop = |run: &RunId| Change::Stop { run: run.clone(), by: by.to_owned() };
             Ok(Plan { changes: stops.iter().map(stop).collect(), stops, ..Plan::default() })
         }),
-        Act::Prioritize(priority) => each(&|run| prioritize(state, run, *priority, by)),
+        Act::Prioritize { priority } => each(&|run| prioritize(state, run, *priority, by)),
         Act::Requeue => {
             let mut plan = each(&|run| {
                 let back = Plan::state(run, QueueState::Waiting, format!("requeued by {by}"));
@@ -70,7 +71,7 @@ pub(crate) fn act(
             plan.changes.extend(move_to_front(state, &ordered, None));
             Ok(plan)
         }
-        Act::Move(to) => {
+        Act::Move { to } => {
             let runs: Vec<&QueuedRun> =
                 runs.iter().map(|run| waiting(state, run)).collect::<Result<_, _>>()?;
             Ok(Plan { changes: move_runs(state, &runs, to, by)?, ..Plan::default() })

@@ -2,10 +2,11 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{Dependency, QueuedRun};
+use bij_core::request::Edit;
 
-use super::{Plan, check_admissible, check_group, waiting};
+use super::{Plan, check_admissible, check_group, not_before_of, waiting};
+use crate::RequestError;
 use crate::policy::{Joining, Observation, State, find_cycle};
-use crate::{Edit, RequestError};
 
 /// Returns what a change of a run's terms changes. `unknown` is a dependency of the new terms that does not exist.
 ///
@@ -21,14 +22,16 @@ pub(crate) fn edit(
 ) -> Result<Plan, RequestError> {
     waiting(state, &run)?;
     let QueuedRun { run, mut terms, .. } = run;
-    let Edit { priority, group, after, not_before, now } = edit;
+    let Edit { priority, group, after, not_before, delay, any_time, now } = edit;
     if let Some(group) = group {
         check_group(state, group, &terms.group)?;
         terms.group.clone_from(group);
     }
     terms.priority = priority.unwrap_or(terms.priority);
-    if let Some(not_before) = not_before {
-        terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+    if *any_time {
+        terms.not_before = None;
+    } else if let Some(not_before) = not_before_of(state, seen, *not_before, *delay) {
+        terms.not_before = Some(not_before);
     }
     terms.now = now.unwrap_or(terms.now);
     if let Some(on) = unknown {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bij_core::Timestamp;
 use bij_core::port::Change;
 use bij_core::queue::{Group, GroupName, Pause};
+use bij_core::request::{GroupSetting, GroupStatus, Pausing};
 
 use super::Plan;
+use crate::RequestError;
 use crate::policy::State;
-use crate::{GroupStatus, RequestError};
 
 /// Returns what a pause or its end changes, for one group or for all runs.
 ///
@@ -16,11 +17,11 @@ use crate::{GroupStatus, RequestError};
 /// [`RequestError::NoSuchGroup`] if there is no such group.
 pub(crate) fn pause(
     state: &State,
-    group: Option<&GroupName>,
-    paused: bool,
+    pausing: &Pausing,
     by: &str,
     at: Timestamp,
 ) -> Result<Plan, RequestError> {
+    let Pausing { group, paused } = pausing;
     let pause = paused.then(|| Pause { by: by.to_owned(), since: at });
     let by = by.to_owned();
     let Some(name) = group else {
@@ -33,7 +34,7 @@ pub(crate) fn pause(
     }
     let known = state.groups.get(name).cloned();
     let mut group = known.unwrap_or(Group { name: name.clone(), slots: None, paused: None });
-    if group.paused.is_some() == paused {
+    if group.paused.is_some() == *paused {
         return Ok(Plan::default());
     }
     group.paused = pause;
@@ -46,15 +47,15 @@ pub(crate) fn pause(
 /// [`RequestError::NoSlots`] for a group without slots.
 pub(crate) fn set_group(
     state: &State,
-    name: &GroupName,
-    slots: Option<u32>,
+    setting: &GroupSetting,
     by: &str,
 ) -> Result<Plan, RequestError> {
-    if slots == Some(0) {
+    let GroupSetting { name, slots } = setting;
+    if *slots == Some(0) {
         return Err(RequestError::NoSlots(name.clone()));
     }
     let paused = state.groups.get(name).and_then(|group| group.paused.clone());
-    let group = Group { name: name.clone(), slots, paused };
+    let group = Group { name: name.clone(), slots: *slots, paused };
     Ok(Plan::change(Change::SetGroup { group, by: by.to_owned() }))
 }
 
@@ -82,8 +83,7 @@ pub(crate) fn groups(state: &State) -> Vec<GroupStatus> {
     let bare = |name: &GroupName| {
         let (slots, slots_from) = state.group_slots(name).unzip();
         let paused = state.groups.get(name).and_then(|group| group.paused.clone());
-        let group = Group { name: name.clone(), slots, paused };
-        GroupStatus { group, slots_from, running: 0, waiting: 0 }
+        GroupStatus::new(&Group { name: name.clone(), slots, paused }, slots_from)
     };
     let set_up = state.groups.keys().chain(state.settings.groups.keys());
     let mut groups: BTreeMap<GroupName, GroupStatus> =
@@ -104,6 +104,6 @@ pub(crate) fn groups(state: &State) -> Vec<GroupStatus> {
 }
 
 fn no_such_group(state: &State, name: &GroupName) -> RequestError {
-    let known = groups(state).into_iter().map(|status| status.group.name).collect();
+    let known = groups(state).into_iter().map(|status| status.name).collect();
     RequestError::NoSuchGroup { name: name.clone(), known }
 }

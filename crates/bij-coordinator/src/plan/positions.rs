@@ -1,10 +1,11 @@
 //! Moves runs to other queue positions.
 
 use bij_core::port::Change;
-use bij_core::queue::{Place, QueuedRun};
+use bij_core::queue::{QueuePosition, QueuedRun};
+use bij_core::request::MoveTo;
 
+use crate::RequestError;
 use crate::policy::State;
-use crate::{MoveTo, RequestError};
 
 /// Returns the changes that move runs, in the order in which they are named.
 pub(super) fn move_runs(
@@ -17,7 +18,7 @@ pub(super) fn move_runs(
         MoveTo::First => move_to_front(state, runs, Some(by)),
         MoveTo::Last => {
             let last = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
-            assign_positions(runs, (1..).map(|at| Place(last.saturating_add(at))), Some(by))
+            assign_positions(runs, (1..).map(|at| QueuePosition(last.saturating_add(at))), Some(by))
         }
         MoveTo::Before(other) => beside(state, runs, other, 0, by)?,
         MoveTo::Behind(other) => beside(state, runs, other, 1, by)?,
@@ -31,14 +32,14 @@ pub(super) fn move_to_front(state: &State, runs: &[&QueuedRun], by: Option<&str>
 
 fn assign_positions(
     runs: &[&QueuedRun],
-    places: impl Iterator<Item = Place>,
+    places: impl Iterator<Item = QueuePosition>,
     by: Option<&str>,
 ) -> Vec<Change> {
     let moved = runs.iter().zip(places);
     moved.map(|(run, place)| move_to(run, place, by)).collect()
 }
 
-fn move_to(run: &QueuedRun, place: Place, by: Option<&str>) -> Change {
+fn move_to(run: &QueuedRun, place: QueuePosition, by: Option<&str>) -> Change {
     Change::Move { run: run.run.clone(), place, by: by.map(ToOwned::to_owned) }
 }
 
@@ -75,8 +76,8 @@ fn beside(
             let (run, by) = (run.run.clone(), by.to_owned());
             changes.push(Change::Edit { run, terms: Box::new(terms), by });
         }
-        if run.place != Place(place) {
-            changes.push(move_to(run, Place(place), is_named(run).then_some(by)));
+        if run.place != QueuePosition(place) {
+            changes.push(move_to(run, QueuePosition(place), is_named(run).then_some(by)));
         }
     }
     Ok(changes)

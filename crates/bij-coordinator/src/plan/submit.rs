@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use bij_core::queue::{
-    Dependency, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms,
+    Dependency, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
 };
+use bij_core::request::{QueueEntry, Submit};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Requester, RunId, RunNumber};
 use bij_definition::{DeniedExtra, SourceFile, SpecOverlay, check_extras as denied_by_policy};
 
-use super::{check_admissible, check_group};
+use super::{check_admissible, check_group, not_before_of};
+use crate::entry_writer::EntryWriter;
 use crate::policy::{Joining, Observation, State, decide, find_cycle};
-use crate::{QueueEntry, RequestError, Submit, SubmitRequest, terms};
+use crate::{RequestError, SubmitRequest, terms};
 
 /// Largest number of runs in one submission: they share a transaction, for which all others wait.
 pub const MAX_AT_ONCE: usize = 20_000;
@@ -42,7 +44,7 @@ impl SubmissionPlanner<'_> {
         request: SubmitRequest,
         planned: &mut Vec<Submission>,
     ) -> Result<(), RequestError> {
-        let SubmitRequest { runs, by, dry_run: _ } = request;
+        let SubmitRequest { runs, by, options: _ } = request;
         if runs.is_empty() {
             return Err(RequestError::Nothing);
         }
@@ -89,7 +91,7 @@ impl SubmissionPlanner<'_> {
         by: &str,
     ) -> Result<Terms, RequestError> {
         let Self { state, seen, owner, .. } = self;
-        let Submit { experiment, extras, priority, group, after, not_before, hold: _, now } =
+        let Submit { experiment, extras, priority, group, after, not_before, delay, hold: _, now } =
             submit;
         let mut terms = terms::of_definition(spec, &seen.sample);
         if !extras.is_empty() {
@@ -115,7 +117,7 @@ impl SubmissionPlanner<'_> {
             terms.group.clone_from(group);
         }
         terms.after = after.clone().unwrap_or(terms.after);
-        terms.not_before = not_before.map(|when| when.counted_from(state.boot, seen.now));
+        terms.not_before = not_before_of(state, seen, *not_before, *delay);
         terms.now = *now;
         check_admissible(state, seen, experiment, &terms)?;
         Ok(terms)
@@ -182,7 +184,7 @@ pub(crate) fn preview(
             run: RunId { experiment, number },
             state: held.map_or(QueueState::Waiting, |by| QueueState::Held { by }),
             terms,
-            place: Place(place),
+            place: QueuePosition(place),
             bypassed: 0,
             submitted: seen.now.at,
             extras,
@@ -194,9 +196,10 @@ pub(crate) fn preview(
         runs.push(run);
     }
     let mut report = decide(&state, seen).report;
+    let mut writer = EntryWriter::default();
     let entries = runs.into_iter().map(|run| {
         let waiting_on = report.waiting.remove(&run.run).unwrap_or_default();
-        QueueEntry { run, waiting_on }
+        writer.entry(&run, &waiting_on)
     });
     entries.collect()
 }

@@ -2,23 +2,25 @@
 
 use bij_core::port::Change;
 use bij_core::queue::{
-    ClosedGate, Dependency, Origin, Place, QueueState, QueuedRun, Submission, Terms, WaitingOn,
+    ClosedGate, Dependency, Origin, QueuePosition, QueueState, QueuedRun, Submission, Terms,
+    WaitingOn,
 };
+use bij_core::request::{Admission, WaitReason};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{RunId, RunNumber};
 
 use super::{
     Observation, State, UntrackedUnit, admissible, closed_gates, heat_gate, requeue_first,
 };
-use crate::{Admission, AdmissionVerdict};
+use crate::StartRequest;
 
 /// What a start that was requested elsewhere is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StartRequest {
+pub(crate) enum StartCase {
     /// The service manager restarts a run that is up while it is too hot for it; these changes requeue it.
     TooHot {
         /// Newest run of the experiment.
-        run: Option<RunId>,
+        run: Option<RunNumber>,
         /// Changes that requeue the run that is up.
         requeue: Vec<Change>,
         /// Reason, as a sentence without a full stop.
@@ -38,28 +40,28 @@ pub(crate) enum StartRequest {
 }
 
 /// Returns what a start of this experiment is about.
-pub(crate) fn start_request(
+pub(crate) fn start_case(
     state: &State,
     seen: &Observation,
     experiment: &bij_core::ExperimentId,
-) -> StartRequest {
+) -> StartCase {
     if let Some(up) = state.up_of(experiment) {
         if let Some(gate) = heat_gate(up, state, seen) {
             let text = gate.to_string();
-            return StartRequest::TooHot {
-                run: state.runs_of(experiment).next_back().map(|run| run.run.clone()),
+            return StartCase::TooHot {
+                run: state.runs_of(experiment).next_back().map(|run| run.run.number),
                 requeue: requeue_first(state, &[up], &text),
                 text,
             };
         }
         let is_to_be_stopped = state.stops.contains_key(experiment) || up.stop.is_some();
-        return StartRequest::Restart { run: up.clone(), is_to_be_stopped };
+        return StartCase::Restart { run: up.clone(), is_to_be_stopped };
     }
     let is_held = |run: &QueuedRun| matches!(run.state, QueueState::Held { .. });
     let first = state
         .runs_of(experiment)
         .min_by(|a, b| is_held(a).cmp(&is_held(b)).then_with(|| a.order().cmp(&b.order())));
-    first.map_or(StartRequest::New, |run| StartRequest::Queued(run.clone()))
+    first.map_or(StartCase::New, |run| StartCase::Queued(run.clone()))
 }
 
 /// Returns the submission for a start of an experiment that has no queued run.
@@ -69,23 +71,23 @@ pub(crate) fn start_request(
 pub(crate) fn submission(
     state: &State,
     seen: &Observation,
-    admission: &Admission,
+    admission: &StartRequest,
     spec: &ExperimentSpec,
     terms: Terms,
     has_succeeded: bool,
-) -> Result<Submission, AdmissionVerdict> {
-    let Admission { experiment, at_boot, by, invocation: _, extras } = admission;
+) -> Result<Submission, Admission> {
+    let StartRequest { experiment, at_boot, by, invocation: _, extras } = admission;
     if *at_boot && !spec.restart.rerun_at_boot && has_succeeded {
         let text = format!(
             "the last run of {experiment} has succeeded; it runs again at boot with [restart] \
              rerun_at_boot"
         );
-        return Err(AdmissionVerdict::refused(None, text));
+        return Err(Admission::refused(None, text));
     }
     let total = seen.sample.memory_total.as_ref().ok().copied();
     if let Err(source) = admissible(&terms, &state.settings, total, &seen.power) {
         let text = format!("{experiment} could never start: {source}; {}", source.remedy());
-        return Err(AdmissionVerdict::refused(None, text));
+        return Err(Admission::refused(None, text));
     }
     Ok(Submission {
         experiment: experiment.clone(),
@@ -104,7 +106,7 @@ pub(crate) fn unrecorded_run(submission: Submission, seen: &Observation) -> Queu
         run: RunId { experiment, number: RunNumber(u32::MAX) },
         state: QueueState::Waiting,
         terms,
-        place: Place(i64::MAX),
+        place: QueuePosition(i64::MAX),
         bypassed: 0,
         submitted: seen.now.at,
         extras,
@@ -157,20 +159,9 @@ pub(crate) fn untracked(run: &QueuedRun) -> UntrackedUnit {
     }
 }
 
-impl AdmissionVerdict {
-    /// Returns the verdict on a start that may go on, of this queued run.
-    pub(crate) const fn admitted(run: Option<RunId>) -> Self {
-        Self { admitted: true, run, text: None, waiting_on: Vec::new(), unrecorded: false }
-    }
-
-    /// Returns the verdict on a start that may not go on, with the reason as a sentence without a full stop.
-    pub(crate) const fn refused(run: Option<RunId>, text: String) -> Self {
-        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new(), unrecorded: false }
-    }
-
-    /// Returns the verdict on a start of a run whose gates are closed.
-    pub(crate) fn waits(run: Option<RunId>, waiting_on: Vec<WaitingOn>) -> Self {
-        let gates: Vec<String> = waiting_on.iter().map(|it| it.gate.to_string()).collect();
-        Self { waiting_on, ..Self::refused(run, gates.join("; ")) }
-    }
+/// Returns the answer to a start whose gates are closed.
+pub(crate) fn waits(run: Option<RunNumber>, waiting_on: &[WaitingOn]) -> Admission {
+    let gates: Vec<String> = waiting_on.iter().map(|it| it.gate.to_string()).collect();
+    let waiting_on = waiting_on.iter().map(WaitReason::from).collect();
+    Admission { waiting_on, ..Admission::refused(run, gates.join("; ")) }
 }

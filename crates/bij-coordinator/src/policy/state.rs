@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::Change;
 use bij_core::queue::{
-    Group, GroupName, Pause, Place, Queue, QueueState, QueuedRun, RunRef, SlotsFrom,
+    Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef, SlotsFrom,
 };
 use bij_core::spec::OnReboot;
-use bij_core::{BootId, Cause, ExperimentId, Order, RunId, RunNumber, Uptime};
+use bij_core::{BootId, Cause, CoordinatorSettings, ExperimentId, Order, RunId, RunNumber, Uptime};
 
 use super::{BackOff, HealthMemory, Report};
 
@@ -153,10 +152,10 @@ impl State {
     }
 
     /// Returns `count` queue positions before all others, in order.
-    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = Place> + use<> {
+    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = QueuePosition> + use<> {
         let first = self.runs.values().map(|run| run.place.0).min().unwrap_or(0);
         let from = first.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
-        (0..).map(move |at| Place(from.saturating_add(at)))
+        (0..).map(move |at| QueuePosition(from.saturating_add(at)))
     }
 
     /// Applies a change that the store has recorded. A change of a run that is not in the queue has no effect.

@@ -1,13 +1,14 @@
 //! Builders of small worlds for tests of decisions.
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::{
-    Claim, ClosedGate, Dependencies, GpuClaim, Origin, Place, Queue, QueueState, QueuedRun, Terms,
+    Claim, ClosedGate, Dependencies, GpuClaim, Origin, Queue, QueuePosition, QueueState, QueuedRun,
+    Terms,
 };
 use bij_core::spec::Clocks;
 use bij_core::{
-    ActiveState, BootId, Bytes, ExperimentId, RunId, SubState, Timestamp, UnitStatus, Uptime,
+    ActiveState, BootId, Bytes, CoordinatorSettings, ExperimentId, RunId, SubState, Timestamp,
+    UnitStatus, Uptime,
 };
 use proptest::prelude::ProptestConfig;
 
@@ -39,7 +40,7 @@ pub(super) fn waiting(run: &str) -> QueuedRun {
         run: run_id(run),
         state: QueueState::Waiting,
         terms: Terms::default(),
-        place: Place(0),
+        place: QueuePosition(0),
         bypassed: 0,
         submitted: now(1).at,
         extras: String::new(),
@@ -70,7 +71,7 @@ pub(super) trait Tailored: Sized {
     }
 
     fn place(self, place: i64) -> Self {
-        self.with(|run| run.place = Place(place))
+        self.with(|run| run.place = QueuePosition(place))
     }
 
     fn priority(self, priority: i32) -> Self {
@@ -135,8 +136,8 @@ impl World {
         settings.reserve_memory = "1G".parse().ok();
         let mut runs: Vec<_> = runs.into_iter().collect();
         for (at, run) in runs.iter_mut().enumerate() {
-            if run.place == Place(0) {
-                run.place = Place(i64::try_from(at).unwrap() + 1);
+            if run.place == QueuePosition(0) {
+                run.place = QueuePosition(i64::try_from(at).unwrap() + 1);
             }
         }
         let seen = Observation::new(now(600), Sample::new(gib(64), gib(60)));

@@ -1,13 +1,11 @@
 //! The end of the world: accidents stop, and everything must come to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use bij_coordinator::Act;
-use bij_core::CoordinatorSettings;
 use bij_core::port::{AttemptQuery, Ledger, RunQueue};
-use bij_core::queue::{ClosedGate, QueueState, QueuedRun, RunRef, WaitingOn};
-use bij_core::{Bytes, RunId, TimeSpan};
+use bij_core::queue::{Amount, Dependency, QueueState, QueuedRun, RunRef};
+use bij_core::request::{Act, EntryState, QueueEntry, WaitReason};
+use bij_core::{Bytes, CoordinatorSettings, RunId, TimeSpan};
 use bij_sim::{Life, LifeEnd, Script};
 
 use crate::script::Step;
@@ -53,7 +51,7 @@ impl World {
         let left: Vec<String> = remain
             .iter()
             .filter(|(run, _)| !eternal.contains(*run))
-            .map(|(run, (state, gates))| format!("{run} {state:?} {gates:?}"))
+            .map(|(run, entry)| format!("{run} {:?} {:?}", entry.state, entry.waiting_on))
             .collect();
         self.wrong.push(format!(
             "everything comes to its end: {} up, and {}",
@@ -107,11 +105,11 @@ impl World {
         }
     }
 
-    fn remain(&mut self) -> BTreeMap<RunId, (QueueState, Arc<[WaitingOn]>)> {
+    fn remain(&mut self) -> BTreeMap<RunId, QueueEntry> {
         let now = self.now();
         let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
         let listed = listed.into_iter().flatten();
-        listed.map(|it| (it.run.run, (it.run.state, it.waiting_on))).collect()
+        listed.map(|entry| (entry.id(), entry)).collect()
     }
 
     /// Those that wait for ever: for a success that did not come, for a run that was never
@@ -121,19 +119,22 @@ impl World {
         let mut eternal = BTreeSet::new();
         loop {
             let before = eternal.len();
-            for (run, (state, gates)) in &remain {
-                let waits_for_ever = |waiting: &WaitingOn| match &waiting.gate {
-                    ClosedGate::Dependency { ended: Some(_), .. } => true,
-                    ClosedGate::Dependency { on, ended: None } => match &on.on {
-                        RunRef::Run(on) => !remain.contains_key(on) || eternal.contains(on),
-                        RunRef::Newest(id) => {
-                            let newest = remain.keys().rfind(|run| run.experiment == *id);
-                            newest.is_none_or(|newest| eternal.contains(newest))
+            for (run, entry) in &remain {
+                let waits_for_ever = |reason: &WaitReason| match (&*reason.gate, &reason.need) {
+                    ("dependency", _) if reason.have.is_some() => true,
+                    ("dependency", Some(Amount::Text(on))) => {
+                        match on.parse::<Dependency>().expect("the gate names its dependency").on {
+                            RunRef::Run(on) => !remain.contains_key(&on) || eternal.contains(&on),
+                            RunRef::Newest(id) => {
+                                let newest = remain.keys().rfind(|run| run.experiment == id);
+                                newest.is_none_or(|newest| eternal.contains(newest))
+                            }
                         }
-                    },
+                    }
                     _ => false,
                 };
-                if *state == QueueState::Waiting && gates.iter().any(waits_for_ever) {
+                let is_waiting = entry.state == EntryState::Waiting;
+                if is_waiting && entry.waiting_on.iter().any(waits_for_ever) {
                     eternal.insert(run.clone());
                 }
             }

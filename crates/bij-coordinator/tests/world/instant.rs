@@ -1,9 +1,9 @@
 //! What happens in one instant, in an order that the dice choose; and what happens as time passes.
 
-use bij_coordinator::Admission;
+use bij_coordinator::StartRequest;
 use bij_core::port::RunQueue;
 use bij_core::queue::{QueueState, QueuedRun};
-use bij_core::{ExperimentId, TimeSpan, Uptime};
+use bij_core::{ExperimentId, RunId, TimeSpan, Uptime};
 use bij_sim::{Hook, HookCall};
 use futures_util::FutureExt;
 
@@ -180,7 +180,7 @@ impl World {
             self.machine.units.leave(call, true);
             return;
         };
-        let admission = Admission {
+        let admission = StartRequest {
             experiment: call.id.clone(),
             at_boot,
             by: if at_boot { "boot" } else { "systemctl start" }.to_owned(),
@@ -189,11 +189,12 @@ impl World {
         };
         let was_up = door.is_up(&call.id);
         if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
+            let run = verdict.run.map(|number| RunId { experiment: call.id.clone(), number });
             if verdict.admitted && !was_up {
-                door.judge_admission(&call.id, verdict.run.as_ref());
+                door.judge_admission(&call.id, run.as_ref());
             }
             let admitted = verdict.admitted;
-            if let Some(run) = verdict.run.clone().filter(|_| admitted) {
+            if let Some(run) = run.filter(|_| admitted) {
                 self.admitted.insert(call.id.clone(), run);
             }
             self.note(|| format!("{} is admitted: {admitted}, {:?}", call.id, verdict.text));

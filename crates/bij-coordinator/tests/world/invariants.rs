@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_coordinator::Act;
 use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::{EventKind, QueueState};
+use bij_core::request::{Act, EntryState, QueueEntry};
 use bij_core::{ExperimentId, RunId};
 
 use crate::ports::SimCoordinator;
@@ -143,11 +143,11 @@ impl World {
     fn waits_for_nothing(&mut self) -> Option<RunId> {
         let now = self.now();
         let listed = self.coordinator.as_mut().map(|coordinator| coordinator.queue(now));
-        let bare = |listed: &bij_coordinator::QueueEntry| {
-            let waits = matches!(listed.run.state, QueueState::Waiting | QueueState::Held { .. });
+        let bare = |listed: &QueueEntry| {
+            let waits = matches!(listed.state, EntryState::Waiting | EntryState::Held);
             waits && listed.waiting_on.is_empty()
         };
-        listed.into_iter().flatten().find(bare).map(|listed| listed.run.run)
+        listed.into_iter().flatten().find(bare).map(|listed| listed.id())
     }
 
     /// A coordinator that looks again at everything where nothing has happened does nothing. What it
@@ -208,7 +208,9 @@ const fn is_undisturbing(step: &Step) -> bool {
 /// Whether a step may change the order of those that wait.
 fn reorders(step: &Step) -> bool {
     match step {
-        Step::Act(_, act) => matches!(act, Act::Prioritize(_) | Act::Move(_) | Act::Requeue),
+        Step::Act(_, act) => {
+            matches!(act, Act::Prioritize { .. } | Act::Move { .. } | Act::Requeue)
+        }
         Step::Edit(..) => true,
         _ => false,
     }

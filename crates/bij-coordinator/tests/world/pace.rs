@@ -64,7 +64,7 @@ impl World {
     /// What the coordinator says of those that are up.
     pub(crate) fn health(&self) -> BTreeMap<RunId, Health> {
         let health = self.coordinator.iter().flat_map(SimCoordinator::health);
-        health.map(|report| (report.run, report.health)).collect()
+        health.map(|(run, health)| (run.clone(), health.clone())).collect()
     }
 
     /// One that is newly called stalled has made no step for as long as its definition allows.

@@ -1,7 +1,8 @@
 //! Steps are carried out.
 
-use bij_coordinator::{Act, Now, Submit, SubmitRequest};
+use bij_coordinator::{Now, SubmitRequest};
 use bij_core::queue::RunRef;
+use bij_core::request::{Act, GroupSetting, Pausing, QueueEntry, Submit};
 use bij_core::{RunId, port::RunQueue, port::UnitManager};
 use futures_util::FutureExt;
 
@@ -22,14 +23,12 @@ impl World {
                 self.ask(|coordinator, now| coordinator.edit(&run, &edit, ALICE, now).map(drop));
             }
             Step::Pause(group, paused) => {
-                self.ask(|coordinator, now| {
-                    coordinator.pause(group.as_ref(), paused, ALICE, now).map(drop)
-                });
+                let pausing = Pausing { group, paused };
+                self.ask(|coordinator, now| coordinator.pause(&pausing, ALICE, now).map(drop));
             }
             Step::SetGroup(name, slots) => {
-                self.ask(|coordinator, now| {
-                    coordinator.set_group(&name, slots, ALICE, now).map(drop)
-                });
+                let setting = GroupSetting { name, slots };
+                self.ask(|coordinator, now| coordinator.set_group(&setting, ALICE, now).map(drop));
             }
             Step::RemoveGroup(name) => {
                 self.ask(|coordinator, now| coordinator.remove_group(&name, ALICE, now).map(drop));
@@ -107,7 +106,7 @@ impl World {
     }
 
     fn submit(&mut self, runs: Vec<Submit>) {
-        let request = |runs| SubmitRequest { runs, by: ALICE.to_owned(), dry_run: false };
+        let request = |runs| SubmitRequest::new(ALICE, runs);
         let requests = if self.dice.bool() {
             vec![request(runs)]
         } else {
@@ -117,7 +116,7 @@ impl World {
         for answer in answers.into_iter().flatten() {
             match answer {
                 Ok(runs) => {
-                    let taken: Vec<RunId> = runs.into_iter().map(|listed| listed.run.run).collect();
+                    let taken: Vec<RunId> = runs.iter().map(QueueEntry::id).collect();
                     self.note(|| format!("taken in: {taken:?}"));
                     self.chronicle.acknowledged.extend(taken);
                 }

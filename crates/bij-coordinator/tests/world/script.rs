@@ -1,12 +1,13 @@
 //! What befalls the world, step by step, as the dice choose.
 
-use bij_coordinator::{Act, Earliest, Edit, MoveTo, Submit};
-use bij_core::CoordinatorSettings;
 use bij_core::queue::{Condition, Dependencies, Dependency, GroupName, RunRef};
+use bij_core::request::{Act, Edit, MoveTo, Submit};
 use bij_core::spec::{ExperimentSpec, LimitsSpec, OnReboot, RestartSpec};
 use bij_core::variable::VariablePattern;
-use bij_core::{Bytes, port::RunQueue};
-use bij_core::{ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber, TimeSpan};
+use bij_core::{
+    Bytes, CoordinatorSettings, ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber,
+    TimeSpan, port::RunQueue,
+};
 use bij_sim::{Fault, Life, LifeEnd, Script, StartFault};
 
 use crate::world::{Noise, World};
@@ -260,12 +261,13 @@ impl World {
         if self.dice.bool() { Dependencies::All(list) } else { Dependencies::Any(list) }
     }
 
-    fn some_start(&mut self) -> Earliest {
+    fn set_some_start(&mut self, submit: &mut Submit) {
         let seconds = self.dice.u32(0..1_800);
         if self.dice.bool() {
-            return Earliest::In(TimeSpan::from_secs(seconds));
+            submit.delay = Some(TimeSpan::from_secs(seconds));
+            return;
         }
-        Earliest::At(self.machine.clock.at() + TimeSpan::from_secs(seconds))
+        submit.not_before = Some(self.machine.clock.at() + TimeSpan::from_secs(seconds));
     }
 
     fn some_submission(&mut self) -> Step {
@@ -278,7 +280,9 @@ impl World {
             submit.priority = (self.dice.u8(..4) == 0).then(|| self.dice.i32(-2..3));
             submit.group = (self.dice.u8(..4) == 0).then(|| self.some_group_name());
             submit.after = (self.dice.u8(..5) == 0).then(|| self.some_dependencies());
-            submit.not_before = (self.dice.u8(..8) == 0).then(|| self.some_start());
+            if self.dice.u8(..8) == 0 {
+                self.set_some_start(&mut submit);
+            }
             submit.hold = self.dice.u8(..10) == 0;
             submit.now = self.dice.u8(..16) == 0;
             if self.dice.u8(..4) == 0 {
@@ -301,13 +305,15 @@ impl World {
             6..8 => Act::Cancel,
             8..10 => Act::Requeue,
             10..12 => Act::Stop,
-            12..14 => Act::Prioritize(self.dice.i32(-2..3)),
-            _ => Act::Move(match (self.dice.u8(..4), beside) {
-                (0, _) | (_, None) => MoveTo::First,
-                (1, _) => MoveTo::Last,
-                (2, Some(other)) => MoveTo::Before(other),
-                (_, Some(other)) => MoveTo::Behind(other),
-            }),
+            12..14 => Act::Prioritize { priority: self.dice.i32(-2..3) },
+            _ => Act::Move {
+                to: match (self.dice.u8(..4), beside) {
+                    (0, _) | (_, None) => MoveTo::First,
+                    (1, _) => MoveTo::Last,
+                    (2, Some(other)) => MoveTo::Before(other),
+                    (_, Some(other)) => MoveTo::Behind(other),
+                },
+            },
         };
         Step::Act(runs, act)
     }
@@ -317,8 +323,9 @@ impl World {
             priority: self.dice.bool().then(|| self.dice.i32(-2..3)),
             group: (self.dice.u8(..3) == 0).then(|| self.some_group_name()),
             after: (self.dice.u8(..3) == 0).then(|| self.some_dependencies()),
-            not_before: (self.dice.u8(..3) == 0).then_some(None),
+            any_time: self.dice.u8(..3) == 0,
             now: (self.dice.u8(..6) == 0).then(|| self.dice.bool()),
+            ..Edit::default()
         }
     }
 

@@ -34,10 +34,10 @@ fn closing(number: u8, code: i32) -> Closing {
 fn history_of_crashes() -> History {
     let mut history = History::default();
     for (number, start) in [(1, StartKind::Fresh), (2, StartKind::Restart), (3, StartKind::Fresh)] {
-        history.open(&opening(number, start), Place(0));
-        history.close(&closing(number, 1), Place(0));
+        history.open(&opening(number, start), QueuePosition(0));
+        history.close(&closing(number, 1), QueuePosition(0));
     }
-    history.open(&opening(4, StartKind::Restart), Place(0));
+    history.open(&opening(4, StartKind::Restart), QueuePosition(0));
     history
 }
 
@@ -74,10 +74,10 @@ fn a_history_resumed_from_its_newest_attempts_counts_the_others_too() {
         assert_eq!(resumed.tally(), history.tally(), "{missing} are not at hand");
         let mut whole = history.clone();
         for history in [&mut resumed, &mut whole] {
-            history.close(&closing(4, 0), Place(0));
+            history.close(&closing(4, 0), QueuePosition(0));
         }
         let next = opening(5, StartKind::Fresh);
-        assert_eq!(resumed.open(&next, Place(0)), whole.open(&next, Place(0)));
+        assert_eq!(resumed.open(&next, QueuePosition(0)), whole.open(&next, QueuePosition(0)));
     }
 }
 
@@ -95,12 +95,12 @@ fn an_end_without_an_opening_is_a_restart_unless_the_evidence_shows_otherwise() 
 #[test]
 fn a_start_takes_the_first_run_that_is_not_held_and_gives_it_its_next_attempt() {
     let mut history = history_of_crashes();
-    history.close(&closing(4, 0), Place(0));
+    history.close(&closing(4, 0), QueuePosition(0));
     let at = Timestamp::from_micros(9);
     for (held, place) in [(true, 1), (false, 3), (false, 2)] {
-        history.submit(&submission(held), Place(place), at);
+        history.submit(&submission(held), QueuePosition(place), at);
     }
-    let opened = history.open(&opening(5, StartKind::Fresh), Place(9));
+    let opened = history.open(&opening(5, StartKind::Fresh), QueuePosition(9));
     assert_eq!(
         (opened.run.number.0, opened.attempt.0),
         (5, 1),
@@ -108,16 +108,16 @@ fn a_start_takes_the_first_run_that_is_not_held_and_gives_it_its_next_attempt() 
     );
     // The run is requeued behind the other one, and stopped.
     let queued = history.queued_mut(RunNumber(5)).unwrap();
-    (queued.state, queued.place) = (QueueState::Waiting, Place(4));
+    (queued.state, queued.place) = (QueueState::Waiting, QueuePosition(4));
     let mut stopped = closing(5, 0);
     stopped.end.cause = Cause::Stopped;
-    history.close(&stopped, Place(9));
+    history.close(&stopped, QueuePosition(9));
     assert_eq!(history.run_state(RunNumber(5)), Some(RunState::Open));
     let mut numbers = Vec::new();
     for number in [6, 7, 8] {
-        let opened = history.open(&opening(number, StartKind::Fresh), Place(9));
+        let opened = history.open(&opening(number, StartKind::Fresh), QueuePosition(9));
         numbers.push((opened.run.number.0, opened.attempt.0));
-        history.close(&closing(number, 0), Place(9));
+        history.close(&closing(number, 0), QueuePosition(9));
     }
     assert_eq!(numbers, [(4, 1), (5, 2), (6, 1)], "a held run does not start");
 }

@@ -1,9 +1,11 @@
 //! The port to the queue of runs and to the log of events.
 
-use super::LedgerError;
-use crate::queue::{Event, EventKind, Group, GroupName, Pause, Queue, QueueState, QueuedRun};
-use crate::queue::{Place, RunRef, Submission, Terms};
-use crate::{Outcome, RunEnd, RunId, RunState, Timestamp};
+use super::{Ledger, LedgerError};
+use crate::queue::{
+    Event, EventKind, Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
+    Submission, Terms,
+};
+use crate::{ExperimentId, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
 use std::collections::BTreeMap;
 
 /// One change to the queue. Changes are idempotent: a change that is already in place, or that names a run
@@ -41,7 +43,7 @@ pub enum Change {
         /// The run to move.
         run: RunId,
         /// The new position.
-        place: Place,
+        place: QueuePosition,
         /// The account that asked for it; `None` records no event (positions are renumbered when no number is
         /// free between two runs).
         by: Option<String>,
@@ -147,4 +149,25 @@ pub trait RunQueue {
     /// # Errors
     /// [`LedgerError`] if they could not be read.
     fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError>;
+}
+
+/// Returns the newest run of an experiment; `None` if there never was one.
+///
+/// Runs that were cancelled before they started come after the run of the newest attempt, and have none.
+///
+/// # Errors
+/// [`LedgerError`] if the store could not be read.
+pub fn newest_run(
+    store: &(impl Ledger + RunQueue),
+    experiment: &ExperimentId,
+) -> Result<Option<RunId>, LedgerError> {
+    let mut newest = store.tally(experiment)?.last.map(|last| last.run);
+    loop {
+        let number = newest.as_ref().map_or(1, |run| run.number.0.saturating_add(1));
+        let next = RunId { experiment: experiment.clone(), number: RunNumber(number) };
+        if store.run_state(&RunRef::Run(next.clone()))?.is_none() {
+            return Ok(newest);
+        }
+        newest = Some(next);
+    }
 }

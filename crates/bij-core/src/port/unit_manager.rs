@@ -206,6 +206,19 @@ pub trait UnitManager: Send + Sync {
     /// Lists the loaded units of all experiments. The number of calls to the manager does not depend on the
     /// number of units.
     fn list(&self) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send;
+
+    /// Lists those of these units that are loaded, as [`list`](Self::list) does. It is cheaper than a
+    /// [`status`](Self::status) of each, which reads all properties of a unit.
+    fn list_named(
+        &self,
+        ids: &[ExperimentId],
+    ) -> impl Future<Output = Result<Vec<UnitStatus>, UnitError>> + Send {
+        async move {
+            let mut listed = self.list().await?;
+            listed.retain(|unit| ids.contains(&unit.id));
+            Ok(listed)
+        }
+    }
 }
 
 /// Restrains the processes of running units: freezes them, limits their processor time, kills them.

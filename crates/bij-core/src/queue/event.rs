@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::{AttemptNumber, ExperimentId, RunNumber, Timestamp};
 
-/// A numbered change. A client asks for the events after the last one that it has received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A numbered change: a line of `bij --json events`. A client asks for the events after the last one that it has
+/// received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The number of the event. Each is one higher than the number before it, and no number is reused.
     pub seq: u64,
@@ -19,13 +20,27 @@ pub struct Event {
     /// The kind of change.
     pub kind: EventKind,
     /// The experiment, if the event has one.
+    #[serde(default)]
     pub experiment: Option<ExperimentId>,
     /// The run, if the event has one.
+    #[serde(default)]
     pub run: Option<RunNumber>,
     /// The attempt, if the event has one.
+    #[serde(default)]
     pub attempt: Option<AttemptNumber>,
-    /// Further data: `cause`, `by`, `text`, ...
+    /// Further data: `cause`, `by`, `text`, ... An entry with the name of a field is not serialized.
+    #[serde(flatten, serialize_with = "serialize_data")]
     pub data: BTreeMap<String, String>,
+}
+
+/// The fields of an event, beside which its data is serialized.
+const FIELDS: [&str; 6] = ["seq", "at", "kind", "experiment", "run", "attempt"];
+
+fn serialize_data<S: Serializer>(
+    data: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(data.iter().filter(|(key, _)| !FIELDS.contains(&key.as_str())))
 }
 
 impl Event {

@@ -12,6 +12,19 @@ pub enum NotBefore {
 }
 
 impl NotBefore {
+    /// Returns the earliest start that a request sets at this time and uptime of a boot: the end of a delay from now, or
+    /// else a time of day.
+    pub fn requested(
+        at: Option<Timestamp>,
+        delay: Option<TimeSpan>,
+        boot: BootId,
+        now: Timestamp,
+        uptime: Uptime,
+    ) -> Option<Self> {
+        let delay = delay.map(|span| Self::Delay(Delay::new(span, boot, now, uptime)));
+        delay.or(at.map(Self::At))
+    }
+
     /// Returns the time of day; for a delay, the time of day that was expected when it began.
     pub const fn at(self) -> Timestamp {
         match self {

@@ -26,7 +26,7 @@ pub struct QueuedRun {
     /// The terms on which it may start.
     pub terms: Terms,
     /// Its position among the runs of its priority; lower starts first.
-    pub place: Place,
+    pub place: QueuePosition,
     /// How many smaller runs have passed it while it waited for capacity.
     pub bypassed: u32,
     /// When it was submitted.
@@ -47,7 +47,7 @@ impl QueuedRun {
     pub fn submitted(
         submission: &Submission,
         number: RunNumber,
-        place: Place,
+        place: QueuePosition,
         at: Timestamp,
     ) -> Self {
         let Submission { experiment, terms, held, extras, by, origin } = submission;
@@ -69,7 +69,7 @@ impl QueuedRun {
     }
 
     /// Creates a running run that was not submitted, because its unit was started directly.
-    pub fn begun(run: RunId, place: Place, at: Timestamp) -> Self {
+    pub fn begun(run: RunId, place: QueuePosition, at: Timestamp) -> Self {
         Self {
             run,
             state: QueueState::Running,
@@ -100,7 +100,7 @@ impl QueuedRun {
 /// A position in the queue. Later submissions get higher positions; a run moved to the front gets a position
 /// lower than all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub i64);
+pub struct QueuePosition(pub i64);
 
 /// The state of a run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,23 +12,23 @@ foreign_words! {
         Dead = "dead",
         /// `ExecCondition=` is being checked.
         Condition = "condition",
-        /// `ExecStartPre=` runs.
+        /// The commands of `ExecStartPre=` run.
         StartPre = "start-pre",
         /// The main process was started and is not ready yet.
         Start = "start",
-        /// `ExecStartPost=` runs.
+        /// The commands of `ExecStartPost=` run.
         StartPost = "start-post",
         /// The main process runs.
         Running = "running",
         /// The main process has ended, and the unit stays active without it.
         Exited = "exited",
-        /// `ExecReload=` runs.
+        /// The commands of `ExecReload=` run.
         Reload = "reload",
         /// The main process was asked to reload by a signal.
         ReloadSignal = "reload-signal",
         /// The main process reloads.
         ReloadNotify = "reload-notify",
-        /// `ExecStop=` runs.
+        /// The commands of `ExecStop=` run.
         Stop = "stop",
         /// The processes got the signal for a missed watchdog message.
         StopWatchdog = "stop-watchdog",
@@ -36,7 +36,7 @@ foreign_words! {
         StopSigterm = "stop-sigterm",
         /// The processes were killed after the stop signal.
         StopSigkill = "stop-sigkill",
-        /// `ExecStopPost=` runs.
+        /// The commands of `ExecStopPost=` run.
         StopPost = "stop-post",
         /// The processes that `ExecStopPost=` has left got the signal for a missed watchdog message.
         FinalWatchdog = "final-watchdog",

@@ -14,7 +14,7 @@ use bij_core::{
 use bij_host::read_progress;
 
 use super::{AttemptOutcome, ExperimentContext, RunningAttempt};
-use crate::event::Event;
+use crate::event::SupervisorEvent;
 use crate::resource_guard::Counters;
 
 impl RunningAttempt {
@@ -54,9 +54,9 @@ impl RunningAttempt {
         if let Err(error) = context.supervisor.log.flush(&spec.id).await {
             // The log cannot be written, so only the event reports it.
             let lost = self.line(format!("cannot write the log, some lines are lost: {error}"));
-            context.sink.send(Event::Output(lost));
+            context.sink.send(SupervisorEvent::Output(lost));
         }
-        context.sink.send(Event::Died {
+        context.sink.send(SupervisorEvent::Died {
             run: self.opened.run.clone(),
             attempt: self.opened.attempt,
             end: Box::new(end.clone()),

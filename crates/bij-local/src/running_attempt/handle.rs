@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::prepare::Prepared;
 use super::{AttemptEvent, ExperimentContext, RunningAttempt};
-use crate::event::Event;
+use crate::event::SupervisorEvent;
 use crate::kill_signal::KillSignal;
 use crate::notify_socket::NotifyMessage;
 use crate::phase::{AttemptAction, AttemptInput};
@@ -102,7 +102,7 @@ impl RunningAttempt {
                 NotifyMessage::Status(text) => {
                     context.control.update_live(|state| state.status_text = Some(text.clone()));
                     let run = self.opened.run.clone();
-                    context.sink.send_if_room(Event::Status { run, text: text.clone() });
+                    context.sink.send_if_room(SupervisorEvent::Status { run, text: text.clone() });
                     self.status_text = Some(text);
                     continue;
                 }

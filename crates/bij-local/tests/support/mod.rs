@@ -13,7 +13,9 @@ use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
 };
 use bij_definition::HostView;
-use bij_local::{Backend, Event, Events, Options, ShimCommand, SupervisionEnd, Supervisor};
+use bij_local::{
+    Backend, Events, Options, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent,
+};
 use bij_store::RobustLedger;
 use tempfile::TempDir;
 
@@ -87,7 +89,7 @@ pub(crate) fn shim() -> ShimCommand {
 }
 
 /// The events of a supervisor, in order.
-pub(crate) struct Story(pub(crate) Vec<Event>);
+pub(crate) struct Story(pub(crate) Vec<SupervisorEvent>);
 
 impl Story {
     pub(crate) async fn collect(mut events: Events) -> Self {
@@ -106,7 +108,7 @@ impl Story {
     pub(crate) fn ends(&self) -> Vec<&AttemptEnd> {
         let mut ends = Vec::new();
         for event in &self.0 {
-            if let Event::Died { end, unrecorded, .. } = event {
+            if let SupervisorEvent::Died { end, unrecorded, .. } = event {
                 assert_eq!(unrecorded, &None);
                 ends.push(&**end);
             }
@@ -122,7 +124,7 @@ impl Story {
 
     pub(crate) fn ending(&self) -> &SupervisionEnd {
         match self.0.last() {
-            Some(Event::Ended { ending, .. }) => ending,
+            Some(SupervisorEvent::Ended { ending, .. }) => ending,
             other => panic!("the last event is {other:?}"),
         }
     }
@@ -131,7 +133,7 @@ impl Story {
     pub(crate) fn printed(&self) -> Vec<&str> {
         let mut texts = Vec::new();
         for event in &self.0 {
-            if let Event::Output(line) = event
+            if let SupervisorEvent::Output(line) = event
                 && line.stream != bij_local::LogStream::Bij
             {
                 texts.push(line.text.as_str());

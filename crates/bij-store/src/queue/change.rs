@@ -1,7 +1,7 @@
 //! Changes queued runs; every function runs inside its caller's transaction.
 
 use bij_core::port::Change;
-use bij_core::queue::{Claim, Group, Happening, Pause, Place, QueueState, Terms};
+use bij_core::queue::{Claim, Group, Happening, Pause, QueuePosition, QueueState, Terms};
 use bij_core::{Outcome, RunEnd, RunId, Timestamp};
 use rusqlite::{ToSql, Transaction, params};
 
@@ -118,13 +118,13 @@ fn edit(transaction: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<boo
 fn move_to(
     transaction: &Transaction<'_>,
     run: &RunId,
-    place: Place,
+    place: QueuePosition,
 ) -> Result<bool, DatabaseError> {
     // Far below the maximum, so that there is always a position after it.
     const LAST: i64 = i64::MAX / 2;
     let moved = update(transaction, run, "place = ?3 WHERE place <> ?3", &[&place.0])?;
     if moved {
-        let Place(last) = read::last_place(transaction)?;
+        let QueuePosition(last) = read::last_place(transaction)?;
         let more = place.0.min(LAST).saturating_sub(last);
         if more > 0 {
             execute(transaction, "UPDATE admission SET shift = shift + ?1", [more])?;

@@ -1,6 +1,8 @@
 //! Queries on the queue.
 
-use bij_core::queue::{Event, Group, GroupName, Place, Queue, QueueState, QueuedRun, RunRef};
+use bij_core::queue::{
+    Event, Group, GroupName, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
+};
 use bij_core::{BootId, ExperimentId, NewestRun, RunCandidates, RunNumber, RunState, Runs, Tally};
 use rusqlite::{Connection, Params, params};
 
@@ -87,9 +89,9 @@ pub(super) fn group(
 }
 
 /// Returns the queue position that the newest run got when it was submitted; the next run comes after it.
-pub(crate) fn last_place(connection: &Connection) -> Result<Place, DatabaseError> {
+pub(crate) fn last_place(connection: &Connection) -> Result<QueuePosition, DatabaseError> {
     let sql = "SELECT coalesce((SELECT max(id) FROM runs), 0) + shift FROM admission";
-    Ok(Place(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    Ok(QueuePosition(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
 }
 
 /// Returns the facts about an experiment that decide which run a start continues.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::queue::{
     Claim, Delay, Dependencies, Event, EventKind, GpuClaim, Group, GroupName, NotBefore, Origin,
-    Pause, Place, QueueState, QueuedRun, Terms,
+    Pause, QueuePosition, QueueState, QueuedRun, Terms,
 };
 use bij_core::spec::Clocks;
 use bij_core::{
@@ -49,7 +49,7 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
                 .one_of_optional(Column(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
                 .unwrap_or_default(),
         },
-        place: Place(fields.value(Column(13, "place"))?),
+        place: QueuePosition(fields.value(Column(13, "place"))?),
         bypassed: fields.value(Column(14, "bypassed"))?,
         submitted: Timestamp::from_micros(fields.value(Column(15, "submitted"))?),
         extras: fields.value(Column(16, "extras"))?,

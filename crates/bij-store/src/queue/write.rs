@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{Claim, Dependencies, Happening, Place, QueuedRun, Submission, Terms};
+use bij_core::queue::{
+    Claim, Dependencies, Happening, QueuePosition, QueuedRun, Submission, Terms,
+};
 use bij_core::spec::Clocks;
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};
@@ -18,7 +20,7 @@ pub(crate) fn submit(
 ) -> Result<Vec<QueuedRun>, DatabaseError> {
     let mut known = BTreeMap::<&ExperimentId, (i64, u32)>::new();
     let mut added = Vec::with_capacity(submissions.len());
-    let Place(mut last) = read::last_place(transaction)?;
+    let QueuePosition(mut last) = read::last_place(transaction)?;
     for submission in submissions {
         let name = &submission.experiment;
         let (experiment, highest) = match known.get_mut(name) {
@@ -27,7 +29,7 @@ pub(crate) fn submit(
         };
         *highest += 1;
         last += 1;
-        let queued = QueuedRun::submitted(submission, RunNumber(*highest), Place(last), at);
+        let queued = QueuedRun::submitted(submission, RunNumber(*highest), QueuePosition(last), at);
         insert(transaction, *experiment, &queued)?;
         insert_event(transaction, &Happening::submitted(&queued), at)?;
         added.push(queued);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::{AttemptQuery, Opened, Opening};
-use bij_core::queue::Place;
+use bij_core::queue::QueuePosition;
 use bij_core::{Attempt, ExperimentId, History};
 use rusqlite::Connection;
 
@@ -59,7 +59,7 @@ impl Histories {
     ) -> Result<Self, DatabaseError> {
         let mut histories = Self::empty(experiments);
         if let Some(connection) = connection {
-            let Place(last_place) = queue::last_place(connection)?;
+            let QueuePosition(last_place) = queue::last_place(connection)?;
             histories.last_place = last_place;
             for experiment in experiments.iter().copied() {
                 let tally = read::tally(connection, experiment)?;
@@ -118,11 +118,11 @@ impl Histories {
     fn update<T>(
         &mut self,
         experiment: &ExperimentId,
-        change: impl FnOnce(&mut History, Place) -> T,
+        change: impl FnOnce(&mut History, QueuePosition) -> T,
     ) -> Option<T> {
         let history = self.by_experiment.get_mut(experiment)?;
         let highest = history.highest();
-        let result = change(history, Place(self.last_place + 1));
+        let result = change(history, QueuePosition(self.last_place + 1));
         if history.highest() != highest {
             self.last_place += 1;
         }

@@ -24,7 +24,7 @@ pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitE
         // not be reset.
         ActiveState::Activating if unit.has_job => {
             request.send_and_wait(JobVerb::Start).await?;
-            start_result(id, &bus.unit(id).await?)
+            start_result(id, &bus.start_properties(id).await?)
         }
         _ => run_start_job(bus, id, request, JobVerb::Start).await,
     }
@@ -91,11 +91,11 @@ async fn run_start_job(
     let started = match result {
         Err(error) => Err(with_reason(bus, id, error).await),
         // An older systemd returns this result where a newer one returns `done`.
-        Ok(JobSuccess::Skipped) => match bus.unit(id).await {
+        Ok(JobSuccess::Skipped) => match bus.start_properties(id).await {
             Ok(properties) => skip_result(id, &properties),
             Err(_) => Ok(Started::Skipped),
         },
-        Ok(JobSuccess::Done) => match bus.unit(id).await {
+        Ok(JobSuccess::Done) => match bus.start_properties(id).await {
             Ok(properties) => start_result(id, &properties),
             Err(error) => Err(error),
         },

@@ -1,25 +1,17 @@
 //! Answers clients by asking the loop.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bij_api::message::{
-    Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, BoardSample, Changed,
-    CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
-    MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, State, Submit, SubmitOptions,
-    TalliesQuery, UnitDone, UnitVerb, Why,
+use bij_api::{Caller, HostCommands, QueueCommands, QueueQueries, Refusal, RefusalKind};
+use bij_coordinator::{Coordinator, Handle, Now, Ports, RequestError, StartRequest, SubmitRequest};
+use bij_core::queue::{Event, GroupName, RunRef};
+use bij_core::request::{
+    Act, Admission, AdmissionRequest, CoordinatorStatus, Edit, EventQuery, GroupSetting,
+    GroupStatus, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
+    RunOutcome, Submit, SubmitOptions, UnitDone, UnitVerb, Why,
 };
-use bij_api::{Caller, Commands, PAGE_LEN, Queries, Refusal, RefusalKind};
-use bij_coordinator::{
-    Coordinator, Handle, Health, Now, Ports, QueueEntry, RequestError, RunOutcome, SubmitRequest,
-};
-use bij_core::port::{Ledger as _, RunQueue as _};
-use bij_core::queue::{GroupName, QueuedRun, RunRef};
-use bij_core::{
-    Attempt, ExperimentId, Outcome, RunId, RunNumber, Tally, UNATTRIBUTED_STARTS, Uptime,
-    error_chain,
-};
+use bij_core::{ExperimentId, InvocationId, Outcome, UNATTRIBUTED_STARTS, Uptime, error_chain};
 use bij_definition::Definitions;
 use bij_store::Reader;
 use tokio::time::timeout;
@@ -31,7 +23,6 @@ use super::power_watch::PowerWatch;
 use super::refusal::{refusal, shutting_down};
 use super::reload::Reload;
 use super::unit_steering::UnitSteering;
-use super::{history, translate};
 
 /// How long a request waits for a run that is just starting, and cannot be changed meanwhile. Clients wait longer for
 /// an answer.
@@ -40,7 +31,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Answers the requests of clients.
-pub(super) struct Handler<P: Ports> {
+pub(super) struct CoordinatorHandler<P: Ports> {
     pub(super) loop_: Handle<P>,
     pub(super) manager: ManagerState,
     pub(super) definitions: Definitions,
@@ -55,7 +46,7 @@ pub(super) struct Handler<P: Ports> {
     pub(super) samples: Arc<Mutex<SampleRing>>,
 }
 
-impl<P: Ports> Handler<P> {
+impl<P: Ports> CoordinatorHandler<P> {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
@@ -98,125 +89,68 @@ impl<P: Ports> Handler<P> {
         experiment: ExperimentId,
     ) -> Result<(), Refusal> {
         let at_boot = self.manager.is_booting().await;
-        let by = if at_boot { "boot" } else { "systemctl start" }.to_owned();
-        let extras = self.extras(&experiment);
-        let invocation = None;
-        let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
-        let taken = self.ask(move |coordinator, now| coordinator.queue_start(&admission, now));
+        let start = self.start_request(experiment, at_boot, None);
+        let taken = self.ask(move |coordinator, now| coordinator.queue_start(&start, now));
         taken.await?.map_err(|error| Refusal::new(RefusalKind::Store, error_chain(&error)))
     }
 
-    /// Returns the newest run of an experiment that has no run in the queue.
-    fn newest_run(&self, experiment: &ExperimentId) -> Option<RunId> {
-        let last = self.history.tally(experiment).ok()?.last.map_or(0, |last| last.run.number.0);
-        let named = |number| RunId { experiment: experiment.clone(), number: RunNumber(number) };
-        let exists = |number: &u32| {
-            let run = RunRef::Run(named(*number));
-            matches!(self.history.run_state(&run), Ok(Some(_)))
-        };
-        // Runs that were cancelled before they started come after it, and have no attempt.
-        (last.max(1)..u32::MAX).take_while(exists).last().map(named)
+    fn start_request(
+        &self,
+        experiment: ExperimentId,
+        at_boot: bool,
+        invocation: Option<InvocationId>,
+    ) -> StartRequest {
+        // The service manager calls the hook, and does not name the author of the start.
+        let [boot, start] = UNATTRIBUTED_STARTS;
+        let by = if at_boot { boot } else { start }.to_owned();
+        let extras = self.extras(&experiment);
+        StartRequest { experiment, at_boot, by, invocation, extras }
     }
 }
 
-impl<P: Ports> Queries for Handler<P> {
-    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
-        let QueueQuery { experiment, group, state, skip } = query;
-        let wanted = move |run: &QueuedRun| {
-            experiment.as_ref().is_none_or(|id| run.run.experiment == *id)
-                && group.as_ref().is_none_or(|group| run.terms.group == *group)
-                && state.is_none_or(|state| State::from(&run.state) == state)
-        };
-        let part = skip as usize..skip.saturating_add(PAGE_LEN) as usize;
-        let asked = self.ask(move |coordinator, now| {
-            let (total, listed) = coordinator.part_of_queue(wanted, part, now);
-            (total, listed, coordinator.health(), coordinator.newest_event())
-        });
-        let (total, listed, health, seq) = asked.await?;
-        let health: BTreeMap<RunId, Health> =
-            health.into_iter().map(|report| (report.run, report.health)).collect();
-        let mut entries = translate::Entries::default();
-        let entry = |listed: QueueEntry| {
-            let health = health.get(&listed.run.run);
-            let mut entry = entries.next(listed);
-            if let Some(health) = health {
-                translate::with_health(&mut entry, health);
-            }
-            entry
-        };
-        let items = listed.into_iter().map(entry).collect();
-        Ok(Page { items, total: u32::try_from(total).unwrap_or(u32::MAX), seq })
+impl<P: Ports> QueueQueries for CoordinatorHandler<P> {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<QueueEntry>, Refusal> {
+        self.ask(move |coordinator, now| coordinator.queue_page(&query, PAGE_LEN, now)).await
     }
 
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
-        let (why, health) = self
-            .request(move |coordinator, now| {
-                Ok((coordinator.why(&run, now)?, coordinator.health()))
-            })
-            .await?;
-        let mut why = translate::why(why, |experiment| self.newest_run(experiment))?;
-        if let Some(report) = health.iter().find(|report| report.run == why.entry.id()) {
-            translate::with_health(&mut why.entry, &report.health);
-        }
-        Ok(why)
+        self.request(move |coordinator, now| coordinator.why(&run, now)).await
     }
 
-    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
-        let groups = self.ask(|coordinator, _| coordinator.groups()).await?;
-        Ok(groups.iter().map(translate::group).collect())
+    async fn groups(&self) -> Result<Vec<GroupStatus>, Refusal> {
+        self.ask(|coordinator, _| coordinator.groups()).await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
         let (since, at_most) = (query.since, query.limit());
-        let events = self.request(move |coordinator, _| coordinator.events(since, at_most)).await?;
-        Ok(events.into_iter().map(Event::from).collect())
-    }
-
-    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
-        history::attempts(&self.history, query).await
-    }
-
-    async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
-        history::tallies(&self.history, query).await
-    }
-
-    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
-        history::minutes(&self.history, query).await
-    }
-
-    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = samples.after(Uptime::from_micros(query.after_usec));
-        Ok(later.take(PAGE_LEN as usize).map(translate::sample).collect())
+        self.request(move |coordinator, _| coordinator.events(since, at_most)).await
     }
 
     async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
-        Ok(translate::status(self.ask(|coordinator, _| coordinator.status()).await?))
+        self.ask(|coordinator, _| coordinator.status()).await
     }
 }
 
-impl<P: Ports> Commands for Handler<P> {
+impl<P: Ports> QueueCommands for CoordinatorHandler<P> {
     async fn submit(
         &self,
         caller: &Caller,
         runs: Vec<Submit>,
         options: SubmitOptions,
-    ) -> Result<Vec<Entry>, Refusal> {
+    ) -> Result<Vec<QueueEntry>, Refusal> {
         self.ensure_available()?;
-        let SubmitOptions { dry_run } = options;
-        let runs = runs.into_iter().map(translate::submit).collect();
-        let request = SubmitRequest { runs, by: caller.name.clone(), dry_run };
-        let taken = self.loop_.submit(request).await.map_err(|_| shutting_down())?;
-        Ok(taken.map_err(|error| refusal(&error))?.into_iter().map(translate::entry).collect())
+        let request = SubmitRequest { runs, by: caller.name.clone(), options };
+        let submitted = self.loop_.submit(request).await.map_err(|_| shutting_down())?;
+        submitted.map_err(|error| refusal(&error))
     }
 
-    async fn edit(&self, caller: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
-        let (by, edit) = (caller.name.clone(), translate::edit(edit));
+    async fn edit(&self, caller: &Caller, run: RunRef, edit: Edit) -> Result<QueueEntry, Refusal> {
+        let by = caller.name.clone();
         let why = self.request(move |coordinator, now| {
             let edited = coordinator.edit(&run, &edit, &by, now)?;
             coordinator.why(&RunRef::Run(edited.run), now)
         });
-        Ok(translate::why(why.await?, |experiment| self.newest_run(experiment))?.entry)
+        Ok(why.await?.entry)
     }
 
     async fn act(
@@ -224,8 +158,8 @@ impl<P: Ports> Commands for Handler<P> {
         caller: &Caller,
         act: Act,
         runs: Vec<RunRef>,
-    ) -> Result<Vec<Changed>, Refusal> {
-        let (by, act) = (caller.name.clone(), translate::act(act));
+    ) -> Result<Vec<RunOutcome>, Refusal> {
+        let by = caller.name.clone();
         let deadline = Instant::now() + STARTUP_TIMEOUT;
         let mut news = self.loop_.newest_event();
         loop {
@@ -233,32 +167,24 @@ impl<P: Ports> Commands for Handler<P> {
             let (runs, act, by) = (runs.clone(), act.clone(), by.clone());
             let acted = self.ask(move |coordinator, now| coordinator.act(&runs, &act, &by, now));
             match acted.await? {
-                Ok(acted) => {
-                    let changed = |it: RunOutcome| Changed::new(it.run, it.outcome);
-                    return Ok(acted.into_iter().map(changed).collect());
-                }
                 // An event follows when the run has started, or failed to.
                 Err(RequestError::JustStarting { .. }) if Instant::now() < deadline => {
                     let _ = timeout(POLL_INTERVAL, news.changed()).await;
                 }
-                Err(error) => return Err(refusal(&error)),
+                acted => return acted.map_err(|error| refusal(&error)),
             }
         }
     }
 
     async fn pause(&self, caller: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
         let by = caller.name.clone();
-        let Pausing { group, paused } = pausing;
-        let paused = self
-            .request(move |coordinator, now| coordinator.pause(group.as_ref(), paused, &by, now));
+        let paused = self.request(move |coordinator, now| coordinator.pause(&pausing, &by, now));
         Ok(paused.await? == Outcome::Changed)
     }
 
     async fn set_group(&self, caller: &Caller, group: GroupSetting) -> Result<bool, Refusal> {
         let by = caller.name.clone();
-        let GroupSetting { name, slots } = group;
-        let set =
-            self.request(move |coordinator, now| coordinator.set_group(&name, slots, &by, now));
+        let set = self.request(move |coordinator, now| coordinator.set_group(&group, &by, now));
         Ok(set.await? == Outcome::Changed)
     }
 
@@ -268,37 +194,27 @@ impl<P: Ports> Commands for Handler<P> {
             self.request(move |coordinator, now| coordinator.remove_group(&name, &by, now));
         Ok(removed.await? == Outcome::Changed)
     }
+}
 
-    async fn set_power_mode(
-        &self,
-        caller: &Caller,
-        setting: PowerSetting,
-    ) -> Result<PowerSet, Refusal> {
-        self.ensure_available()?;
-        self.power.set(&self.loop_, setting, caller.name.clone()).await
-    }
-
+impl<P: Ports> HostCommands for CoordinatorHandler<P> {
     async fn admit(
         &self,
         _: &Caller,
         experiment: ExperimentId,
         request: AdmissionRequest,
     ) -> Result<Admission, Refusal> {
-        let at_boot = request.at_boot || self.manager.is_booting().await;
-        // The service manager calls the hook, and does not name the author of the start.
-        let [boot, start] = UNATTRIBUTED_STARTS;
-        let by = if at_boot { boot } else { start }.to_owned();
-        let extras = self.extras(&experiment);
-        let invocation = request.invocation.and_then(|invocation| invocation.parse().ok());
-        let admission = bij_coordinator::Admission { experiment, at_boot, by, invocation, extras };
-        let until = request.until.map(Uptime::from_micros);
-        let verdict = self.ask(move |coordinator, now| {
+        let AdmissionRequest { at_boot, until, invocation } = request;
+        let at_boot = at_boot || self.manager.is_booting().await;
+        let invocation = invocation.and_then(|invocation| invocation.parse().ok());
+        let start = self.start_request(experiment, at_boot, invocation);
+        let until = until.map(Uptime::from_micros);
+        let admission = self.ask(move |coordinator, now| {
             // After the deadline the hook has deferred the start, so an admission would run it twice.
             let is_waiting = until.is_none_or(|until| now.uptime <= until);
-            is_waiting.then(|| coordinator.admit(&admission, now))
+            is_waiting.then(|| coordinator.admit(&start, now))
         });
         let late = || Refusal::new(RefusalKind::Trouble, "the request was answered too late");
-        Ok(translate::admission(verdict.await?.ok_or_else(late)?))
+        admission.await?.ok_or_else(late)
     }
 
     async fn steer_unit(
@@ -308,6 +224,15 @@ impl<P: Ports> Commands for Handler<P> {
         verb: UnitVerb,
     ) -> Result<UnitDone, Refusal> {
         self.steering.steer(caller, &experiment, verb).await
+    }
+
+    async fn set_power_mode(
+        &self,
+        caller: &Caller,
+        setting: PowerModeRequest,
+    ) -> Result<PowerSet, Refusal> {
+        self.ensure_available()?;
+        self.power.set(&self.loop_, setting, caller.name.clone()).await
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {

@@ -1,21 +1,43 @@
-//! Reads the ledger for clients that cannot open it, in pieces and on blocking threads.
+//! Answers queries of what was recorded. The ledger is read in pieces and on blocking threads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use bij_api::message::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
-use bij_api::{HISTORY_PAGE_LEN, Refusal, RefusalKind};
+use bij_api::{RecordQueries, Refusal, RefusalKind};
+use bij_coordinator::Ports;
 use bij_core::port::{Ledger as _, LedgerError};
-use bij_core::{Attempt, ExperimentId, Tally, error_chain};
+use bij_core::request::{
+    AttemptsPart, AttemptsQuery, BoardQuery, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
+    RecordedSample, TalliesQuery,
+};
+use bij_core::{Attempt, ExperimentId, Tally, Uptime, error_chain};
 use bij_store::Reader;
 
+use super::handler::CoordinatorHandler;
 use super::refusal::shutting_down;
 
+impl<P: Ports> RecordQueries for CoordinatorHandler<P> {
+    async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
+        attempts(&self.history, query).await
+    }
+
+    async fn tallies(&self, query: TalliesQuery) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
+        tallies(&self.history, query).await
+    }
+
+    async fn board(&self, query: BoardQuery) -> Result<Vec<RecordedSample>, Refusal> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = samples.after(Uptime::from_micros(query.after_usec));
+        Ok(later.take(PAGE_LEN as usize).map(RecordedSample::from).collect())
+    }
+
+    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
+        minutes(&self.history, query).await
+    }
+}
+
 /// Returns attempts, oldest first.
-pub(super) async fn attempts(
-    history: &Arc<Reader>,
-    query: AttemptsQuery,
-) -> Result<Vec<Attempt>, Refusal> {
+async fn attempts(history: &Arc<Reader>, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
     let part = query.part()?;
     let mut attempts = read(history, move |history| match part {
         AttemptsPart::Oldest(scan) => history.attempts_after(&scan, HISTORY_PAGE_LEN as usize),
@@ -34,7 +56,7 @@ fn clear_output(attempt: &mut Attempt) {
 }
 
 /// Returns the tallies of experiments, in alphabetical order.
-pub(super) async fn tallies(
+async fn tallies(
     history: &Arc<Reader>,
     query: TalliesQuery,
 ) -> Result<BTreeMap<ExperimentId, Tally>, Refusal> {
@@ -52,10 +74,7 @@ pub(super) async fn tallies(
 }
 
 /// Returns minutes of the board, oldest first.
-pub(super) async fn minutes(
-    history: &Arc<Reader>,
-    query: MinutesQuery,
-) -> Result<Minutes, Refusal> {
+async fn minutes(history: &Arc<Reader>, query: MinutesQuery) -> Result<Minutes, Refusal> {
     let read =
         read(history, move |history| history.board_minutes_before(query.before, query.limit()));
     let (first, minutes) = read.await?;

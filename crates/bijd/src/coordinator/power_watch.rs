@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bij_api::message::{PowerSet, PowerSetting};
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
+use bij_core::request::{PowerModeRequest, PowerSet};
 use bij_core::{Outcome, error_chain};
 use bij_host::HostContext;
 use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
@@ -98,7 +98,7 @@ impl PowerWatch {
     pub(super) async fn set<P: Ports>(
         &self,
         handle: &Handle<P>,
-        setting: PowerSetting,
+        setting: PowerModeRequest,
         by: String,
     ) -> Result<PowerSet, Refusal> {
         let (watch, handle) = (self.clone(), handle.clone());
@@ -109,7 +109,7 @@ impl PowerWatch {
     async fn set_with_lock<P: Ports>(
         &self,
         handle: &Handle<P>,
-        setting: &PowerSetting,
+        setting: &PowerModeRequest,
         by: String,
     ) -> Result<PowerSet, Refusal> {
         let mut tools = self.tools.lock().await;

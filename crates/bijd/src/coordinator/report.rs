@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bij_coordinator::{Handle, Ports, Status};
+use bij_coordinator::{Handle, Ports};
 use bij_core::queue::Event;
+use bij_core::request::CoordinatorStatus;
 use bij_host::ServiceNotify;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -46,7 +47,10 @@ pub(super) async fn report_events<P: Ports>(
     }
 }
 
-async fn report_since<P: Ports>(handle: &Handle<P>, reported: &mut u64) -> Result<Status, ()> {
+async fn report_since<P: Ports>(
+    handle: &Handle<P>,
+    reported: &mut u64,
+) -> Result<CoordinatorStatus, ()> {
     loop {
         let (newest, loaded) = handle
             .ask(|coordinator, _| (coordinator.newest_event(), coordinator.loaded_event()))
@@ -71,14 +75,13 @@ async fn report_since<P: Ports>(handle: &Handle<P>, reported: &mut u64) -> Resul
 }
 
 /// Returns a line such as `4 of 4 slots are taken, 26 wait, 1 are held`, with the troubles.
-fn line(status: &Status) -> String {
-    let Status { running, slots, waiting, held, .. } = status;
+fn line(status: &CoordinatorStatus) -> String {
+    let CoordinatorStatus { running, slots, waiting, held, paused_by, troubles, .. } = status;
+    let of_all = slots.map_or_else(String::new, |slots| format!(" of {slots}"));
     let mut parts =
-        vec![format!("{running} of {slots} slots are taken, {waiting} wait, {held} are held")];
-    parts.extend(
-        status.paused.as_ref().map(|pause| format!("admission was paused by {}", pause.by)),
-    );
+        vec![format!("{running}{of_all} slots are taken, {waiting} wait, {held} are held")];
+    parts.extend(paused_by.as_ref().map(|by| format!("admission was paused by {by}")));
     // The status has one line only.
-    parts.extend(status.troubles.iter().map(|trouble| trouble.replace('\n', " ")));
+    parts.extend(troubles.iter().map(|trouble| trouble.replace('\n', " ")));
     parts.join("; ")
 }

@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::gpu_watch::GpuWatch;
-use super::handler::Handler;
+use super::handler::CoordinatorHandler;
 use super::heat::HeatWatch;
 use super::limit_watch::LimitWatch;
 use super::manager_state::ManagerState;
@@ -318,12 +318,12 @@ impl Services<'_> {
     }
 
     /// Returns a new server: each thread needs its own, because a handler's connections belong to its runtime.
-    fn server(&self) -> Server<Handler<Daemon>> {
+    fn server(&self) -> Server<CoordinatorHandler<Daemon>> {
         Server::new(Arc::new(self.handler()), self.rights(), self.handle.newest_event())
     }
 
-    fn handler(&self) -> Handler<Daemon> {
-        Handler {
+    fn handler(&self) -> CoordinatorHandler<Daemon> {
+        CoordinatorHandler {
             loop_: self.handle.clone(),
             manager: ManagerState::new(self.runtime_scope()),
             definitions: Definitions::new(self.host.layout().clone()),
@@ -452,7 +452,10 @@ impl Services<'_> {
     }
 }
 
-async fn serve_bus_forever(server: &Server<Handler<Daemon>>, bus: WhichBus) -> Infallible {
+async fn serve_bus_forever(
+    server: &Server<CoordinatorHandler<Daemon>>,
+    bus: WhichBus,
+) -> Infallible {
     let mut again_after = BUS_RETRY;
     loop {
         let error = match server.serve_bus(bus).await {

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use bij_api::message::{UnitDone, UnitEffect, UnitVerb};
 use bij_api::{Caller, Refusal, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
+use bij_core::request::{UnitDone, UnitEffect, UnitVerb};
 use bij_core::{ExperimentId, Layout, Order, Outcome, error_chain};
 use bij_definition::write_order;
 

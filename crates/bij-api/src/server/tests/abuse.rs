@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream as Stream;
 
+use bij_core::request::{QueueQuery, Submit, SubmitOptions};
 use proptest::prelude::*;
 
 use super::*;
 use crate::RefusalKind;
-use crate::message::{QueueQuery, Submit, SubmitOptions};
 
 const HANDSHAKE_OF_ROOT: &[u8] = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n";
 
@@ -31,7 +31,7 @@ async fn too_many_at_once_are_refused_also_by_the_coordinator_itself() {
     assert!(error.refusal().unwrap().text.starts_with("100000 runs are too many"));
     // A client with another library.
     let runs = vec![Submit::new("x".parse().unwrap()); limits::MAX_RUNS + 1];
-    let runs = crate::dictionary::List(runs.as_slice());
+    let runs = crate::dictionary::SentList(runs.as_slice());
     let peer = connection::Builder::unix_stream(Stream::connect(served.socket()).unwrap())
         .p2p()
         .build()

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bij_core::definition::SpecOverlay;
 use bij_core::queue::{
-    ClosedGate, EventKind, Group, GroupName, Origin, Place, QueueState, QueuedRun, RunRef, Terms,
-    WaitingOn,
+    ClosedGate, Event, EventKind, Group, GroupName, Origin, QueuePosition, QueueState, QueuedRun,
+    RunRef, SlotsFrom, Terms, WaitingOn,
+};
+use bij_core::request::{
+    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
+    Edit, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
+    Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome,
+    Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why, ZoneSample,
 };
 use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
     Outcome, RunId, RunNumber, Tally, TimeSpan, Timestamp,
 };
 
-use crate::message::{
-    Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, BoardSample,
-    Changed, CoordinatorStatus, Edit, Entry, Event, EventQuery, GroupInfo, GroupSetting, Minutes,
-    MinutesQuery, Page, Pausing, PowerSet, PowerSetting, QueueQuery, Submit, SubmitOptions,
-    TalliesQuery, UnitDone, UnitVerb, Waiting, Why, ZoneSample,
+use crate::{
+    Caller, HostCommands, QueueCommands, QueueQueries, RecordQueries, Refusal, RefusalKind,
 };
-use crate::{Caller, Commands, HISTORY_PAGE_LEN, PAGE_LEN, Queries, Refusal, RefusalKind};
 
 struct State {
     /// Oldest first.
@@ -154,7 +157,7 @@ impl State {
         })
     }
 
-    fn add(&mut self, submit: Submit, by: &str) -> Entry {
+    fn add(&mut self, submit: Submit, by: &str) -> QueueEntry {
         let place = i64::try_from(self.runs.len()).unwrap();
         let earlier = self.runs.iter().filter(|run| run.run.experiment == submit.experiment);
         let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
@@ -162,7 +165,7 @@ impl State {
             run: RunId { experiment: submit.experiment, number },
             state: QueueState::Waiting,
             terms: Terms { priority: submit.priority.unwrap_or(0), ..Terms::default() },
-            place: Place(place),
+            place: QueuePosition(place),
             bypassed: 0,
             submitted: then(),
             extras: submit.extras,
@@ -181,12 +184,13 @@ fn gate() -> WaitingOn {
     WaitingOn { gate: ClosedGate::Slots { taken: 4, slots: 4 }, since: then() }
 }
 
-fn entry(run: &QueuedRun) -> Entry {
-    Entry::from_run(run.clone(), &[gate()])
+fn entry(run: &QueuedRun) -> QueueEntry {
+    let extras = SpecOverlay::without_values(&run.extras);
+    QueueEntry::new(run, extras, [WaitReason::from(&gate())].into())
 }
 
-impl Queries for Model {
-    async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
+impl QueueQueries for Model {
+    async fn queue(&self, query: QueueQuery) -> Result<Page<QueueEntry>, Refusal> {
         let mut state = self.state();
         if state.with_removals > 0 && query.skip > 0 {
             state.with_removals -= 1;
@@ -208,10 +212,52 @@ impl Queries for Model {
         Ok(Why { ahead: ahead.map(|other| other.run.clone()).collect(), entry: entry(&found) })
     }
 
-    async fn groups(&self) -> Result<Vec<GroupInfo>, Refusal> {
-        Ok(self.state().groups.values().map(|group| GroupInfo::from_group(group, 0, 2)).collect())
+    async fn groups(&self) -> Result<Vec<GroupStatus>, Refusal> {
+        let status = |group: &Group| GroupStatus {
+            waiting: 2,
+            ..GroupStatus::new(group, group.slots.map(|_| SlotsFrom::Operator))
+        };
+        Ok(self.state().groups.values().map(status).collect())
     }
 
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
+        let state = self.state();
+        let at_most = query.limit();
+        let numbered = (1_u64..).zip(&state.events).filter(|(seq, _)| *seq > query.since);
+        let event = |(seq, (kind, text)): (u64, &(EventKind, String))| Event {
+            seq,
+            at: then(),
+            kind: *kind,
+            experiment: None,
+            run: None,
+            attempt: None,
+            data: BTreeMap::from([("text".to_owned(), text.clone())]),
+        };
+        Ok(numbered.take(at_most).map(event).collect())
+    }
+
+    async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
+        let state = self.state();
+        Ok(CoordinatorStatus {
+            version: "0".to_owned(),
+            since: then(),
+            seq: state.seq(),
+            waiting: u32::try_from(state.runs.len()).unwrap(),
+            held: 0,
+            running: 4,
+            slots: Some(4),
+            memory_budget: None,
+            memory_claimed: Bytes::new(0),
+            gpu_memory: Some([("x".parse().unwrap(), Bytes::new(5 << 30))].into()),
+            gpu_memory_why: None,
+            paused_by: state.paused.then(|| "root".to_owned()),
+            paused_since: None,
+            troubles: vec!["the disk is full".to_owned()],
+        })
+    }
+}
+
+impl RecordQueries for Model {
     async fn attempts(&self, query: AttemptsQuery) -> Result<Vec<Attempt>, Refusal> {
         let mut state = self.state();
         state.begin_meanwhile();
@@ -238,34 +284,9 @@ impl Queries for Model {
         Ok(tallies.into_iter().filter(wanted).take(HISTORY_PAGE_LEN as usize).collect())
     }
 
-    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
-        let mut state = self.state();
-        state.begin_meanwhile();
-        let end = query.before.map_or(state.minutes + 1, |before| u32::try_from(before).unwrap());
-        let begin = end.saturating_sub(u32::try_from(query.limit()).unwrap()).max(1);
-        let first = if begin < end { i64::from(begin) } else { 0 };
-        Ok(Minutes { first, minutes: (begin..end).map(minute).collect() })
-    }
-
-    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Refusal> {
-        let state = self.state();
-        let at_most = query.limit();
-        let numbered = (1_u64..).zip(&state.events).filter(|(seq, _)| *seq > query.since);
-        let event = |(seq, (kind, text)): (u64, &(EventKind, String))| Event {
-            seq,
-            at: then(),
-            kind: *kind,
-            experiment: None,
-            run: None,
-            attempt: None,
-            data: BTreeMap::from([("text".to_owned(), text.clone())]),
-        };
-        Ok(numbered.take(at_most).map(event).collect())
-    }
-
-    async fn board(&self, query: BoardQuery) -> Result<Vec<BoardSample>, Refusal> {
+    async fn board(&self, query: BoardQuery) -> Result<Vec<RecordedSample>, Refusal> {
         let later = (query.after_usec + 1)..=SAMPLES;
-        let sample = |uptime_usec| BoardSample {
+        let sample = |uptime_usec| RecordedSample {
             at: then(),
             uptime_usec,
             zones: vec![ZoneSample { name: "tj".to_owned(), celsius: 52.875 }],
@@ -278,39 +299,28 @@ impl Queries for Model {
         Ok(later.take(PAGE_LEN as usize).map(sample).collect())
     }
 
-    async fn status(&self) -> Result<CoordinatorStatus, Refusal> {
-        let state = self.state();
-        Ok(CoordinatorStatus {
-            version: "0".to_owned(),
-            since: then(),
-            seq: state.seq(),
-            waiting: u32::try_from(state.runs.len()).unwrap(),
-            held: 0,
-            running: 4,
-            slots: Some(4),
-            memory_budget: None,
-            memory_claimed: Bytes::new(0),
-            gpu_memory: Some([("x".parse().unwrap(), Bytes::new(5 << 30))].into()),
-            gpu_memory_why: None,
-            paused_by: state.paused.then(|| "root".to_owned()),
-            paused_since: None,
-            troubles: vec!["the disk is full".to_owned()],
-        })
+    async fn minutes(&self, query: MinutesQuery) -> Result<Minutes, Refusal> {
+        let mut state = self.state();
+        state.begin_meanwhile();
+        let end = query.before.map_or(state.minutes + 1, |before| u32::try_from(before).unwrap());
+        let begin = end.saturating_sub(u32::try_from(query.limit()).unwrap()).max(1);
+        let first = if begin < end { i64::from(begin) } else { 0 };
+        Ok(Minutes { first, minutes: (begin..end).map(minute).collect() })
     }
 }
 
-impl Commands for Model {
+impl QueueCommands for Model {
     async fn submit(
         &self,
         caller: &Caller,
         runs: Vec<Submit>,
         _options: SubmitOptions,
-    ) -> Result<Vec<Entry>, Refusal> {
+    ) -> Result<Vec<QueueEntry>, Refusal> {
         let mut state = self.state();
         Ok(runs.into_iter().map(|run| state.add(run, &caller.name)).collect())
     }
 
-    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<Entry, Refusal> {
+    async fn edit(&self, _: &Caller, run: RunRef, edit: Edit) -> Result<QueueEntry, Refusal> {
         let mut state = self.state();
         let found = state.find(&run)?;
         found.terms.priority = edit.priority.unwrap_or(found.terms.priority);
@@ -322,12 +332,12 @@ impl Commands for Model {
         caller: &Caller,
         act: Act,
         runs: Vec<RunRef>,
-    ) -> Result<Vec<Changed>, Refusal> {
+    ) -> Result<Vec<RunOutcome>, Refusal> {
         let mut state = self.state();
         state.events.push((EventKind::Held, format!("{act:?} by {}", caller.name)));
         let done = runs.iter().map(|run| {
             let run = state.find(run)?.run.clone();
-            Ok(Changed::new(run, Outcome::Changed))
+            Ok(RunOutcome::new(run, Outcome::Changed))
         });
         done.collect()
     }
@@ -345,18 +355,9 @@ impl Commands for Model {
     async fn remove_group(&self, _: &Caller, name: GroupName) -> Result<bool, Refusal> {
         Ok(self.state().groups.remove(&name).is_some())
     }
+}
 
-    async fn set_power_mode(
-        &self,
-        caller: &Caller,
-        setting: PowerSetting,
-    ) -> Result<PowerSet, Refusal> {
-        let PowerSetting { mode, allow_reboot_later } = setting;
-        let event = (EventKind::PowerMode, format!("{mode} by {}", caller.name));
-        self.state().events.push(event);
-        Ok(PowerSet { id: 1, name: mode, at_next_boot: allow_reboot_later, changed: true })
-    }
-
+impl HostCommands for Model {
     async fn admit(
         &self,
         caller: &Caller,
@@ -368,7 +369,7 @@ impl Commands for Model {
             admitted: false,
             run: Some(entry.run),
             text: Some("4 of 4 slots are taken".to_owned()),
-            waiting_on: vec![Waiting::from(&gate())],
+            waiting_on: vec![WaitReason::from(&gate())],
             unrecorded: false,
         })
     }
@@ -381,6 +382,17 @@ impl Commands for Model {
     ) -> Result<UnitDone, Refusal> {
         let text = format!("there is no experiment {experiment}");
         Err(Refusal::new(RefusalKind::NotFound, text))
+    }
+
+    async fn set_power_mode(
+        &self,
+        caller: &Caller,
+        setting: PowerModeRequest,
+    ) -> Result<PowerSet, Refusal> {
+        let PowerModeRequest { mode, allow_reboot_later } = setting;
+        let event = (EventKind::PowerMode, format!("{mode} by {}", caller.name));
+        self.state().events.push(event);
+        Ok(PowerSet { id: 1, name: mode, at_next_boot: allow_reboot_later, changed: true })
     }
 
     async fn reload(&self, _: &Caller) -> Result<(), Refusal> {

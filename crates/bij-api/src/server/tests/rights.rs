@@ -1,12 +1,12 @@
 //! The rights of different callers.
 
 use bij_core::queue::RunRef;
-
-use super::*;
-use crate::message::{
-    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerSetting, QueueQuery,
+use bij_core::request::{
+    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest, QueueQuery,
     Submit, SubmitOptions, UnitVerb,
 };
+
+use super::*;
 use crate::{ClientError, RefusalKind};
 
 fn denied<T: std::fmt::Debug>(what: &str, answer: Result<T, ClientError>) {
@@ -31,7 +31,7 @@ async fn a_user_without_rights_may_only_query() {
     let group = GroupSetting { name: "g".parse().unwrap(), slots: None };
     denied("set group", client.set_group(&group).await);
     denied("remove group", client.remove_group(&group.name).await);
-    let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
+    let setting = PowerModeRequest { mode: "MAXN".to_owned(), allow_reboot_later: true };
     denied("set power mode", client.set_power_mode(&setting).await);
     denied("admit", client.admit(&x, &AdmissionRequest::default()).await);
     denied("steer unit", client.steer_unit(&x, UnitVerb::Stop).await);

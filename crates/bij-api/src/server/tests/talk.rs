@@ -2,13 +2,14 @@
 
 use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
+use bij_core::request::{
+    Act, AdmissionRequest, AttemptsQuery, Edit, EntryState, EventQuery, GroupSetting,
+    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, Pausing, PowerModeRequest, QueueEntry, QueueQuery, Submit,
+    SubmitOptions,
+};
 
 use super::*;
 use crate::dictionary::Dictionary;
-use crate::message::{
-    Act, AdmissionRequest, AttemptsQuery, Edit, Entry, EventQuery, GroupSetting, MoveTo, Pausing,
-    PowerSetting, QueueQuery, State, Submit, SubmitOptions,
-};
 use crate::queue_text::QueueText;
 use crate::{ClientError, RefusalKind};
 
@@ -29,7 +30,7 @@ async fn submitted_runs_are_in_the_queue_with_their_gates() {
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
     assert_eq!(queue, taken);
     let entry = &queue[0];
-    assert_eq!((entry.id().to_string().as_str(), entry.state), ("x0#1", State::Waiting));
+    assert_eq!((entry.id().to_string().as_str(), entry.state), ("x0#1", EntryState::Waiting));
     assert_eq!((entry.priority, entry.extras.as_str()), (-3, "a = 1"));
     assert_eq!(&*entry.waiting_on[0].gate, "slots");
     assert_eq!(&*entry.waiting_on[0].text, "4 of 4 slots are taken");
@@ -39,7 +40,7 @@ async fn submitted_runs_are_in_the_queue_with_their_gates() {
 async fn a_queue_longer_than_one_answer_is_read_completely_and_in_order() {
     let served = Served::start();
     let client = served.client().await;
-    let count = limits::PAGE_LEN as usize * 2 + 7;
+    let count = PAGE_LEN as usize * 2 + 7;
     client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
     let queue = client.queue(&QueueQuery::default()).await.unwrap();
     let expected: Vec<String> = (0..count).map(|n| format!("x{n}")).collect();
@@ -50,14 +51,14 @@ async fn a_queue_longer_than_one_answer_is_read_completely_and_in_order() {
     assert_eq!(client.queue(&one).await.unwrap().len(), 1);
 }
 
-fn names(queue: &[Entry]) -> Vec<String> {
+fn names(queue: &[QueueEntry]) -> Vec<String> {
     queue.iter().map(|entry| entry.experiment.to_string()).collect()
 }
 
 #[tokio::test]
 async fn the_queue_is_complete_for_every_page_length() {
-    let count = limits::PAGE_LEN as usize + 7;
-    for piece in [limits::PAGE_LEN as usize / 3, count, limits::PAGE_LEN as usize * 2] {
+    let count = PAGE_LEN as usize + 7;
+    for piece in [PAGE_LEN as usize / 3, count, PAGE_LEN as usize * 2] {
         let served = Served::with(Model::with_page_len(piece));
         let client = served.client().await;
         client.submit(&runs(count), SubmitOptions::default()).await.unwrap();
@@ -118,7 +119,7 @@ async fn every_other_call_arrives_and_is_answered() {
     let asked = AdmissionRequest { at_boot: true, until: Some(7), invocation: None };
     let admission = client.admit(&"y".parse().unwrap(), &asked).await.unwrap();
     assert!(!admission.admitted && admission.waiting_on.len() == 1);
-    let setting = PowerSetting { mode: "MAXN".to_owned(), allow_reboot_later: true };
+    let setting = PowerModeRequest { mode: "MAXN".to_owned(), allow_reboot_later: true };
     let set = client.set_power_mode(&setting).await.unwrap();
     assert_eq!((set.id, set.name.as_str(), set.at_next_boot, set.changed), (1, "MAXN", true, true));
     let status = client.status().await.unwrap();
@@ -245,7 +246,7 @@ async fn the_queue_reads_the_same_as_dictionaries_and_as_text() {
     ask("Submit", runs(3).iter().map(Dictionary::from_message).collect()).await;
     let queue = ask("Queue", Vec::new()).await;
     let (entries, total, seq): (Vec<Dictionary>, u32, u64) = queue.deserialize().unwrap();
-    let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.read().unwrap()).collect();
+    let entries: Vec<QueueEntry> = entries.into_iter().map(|entry| entry.read().unwrap()).collect();
     let text = ask("QueueText", Vec::new()).await;
     let (text, count, of_text, at): (String, u32, u32, u64) = text.deserialize().unwrap();
     let text: QueueText = serde_json::from_str(&text).unwrap();
@@ -271,10 +272,10 @@ fn experiments(count: u32) -> Vec<String> {
 
 #[tokio::test]
 async fn a_history_longer_than_one_answer_is_read_completely_and_in_order() {
-    let count = limits::HISTORY_PAGE_LEN * 2 + 7;
+    let count = HISTORY_PAGE_LEN * 2 + 7;
     let served = Served::with(Model::with_attempts(count));
     let client = served.client().await;
-    let piece = limits::HISTORY_PAGE_LEN as usize;
+    let piece = HISTORY_PAGE_LEN as usize;
     assert_eq!(scanned(&client).await, (experiments(count), piece));
     let name = async |experiment: Option<&str>, skip| {
         let experiment = experiment.map(|id| id.parse().unwrap());
@@ -292,12 +293,12 @@ async fn a_history_longer_than_one_answer_is_read_completely_and_in_order() {
 
 #[tokio::test]
 async fn attempts_that_begin_between_two_pages_appear_once_and_hide_no_others() {
-    let count = limits::HISTORY_PAGE_LEN * 2 + 7;
+    let count = HISTORY_PAGE_LEN * 2 + 7;
     let served = Served::with(Model::with_attempts(count).with_more(3));
     let (names, _) = scanned(&served.client().await).await;
     assert_eq!(names, experiments(count + 3));
 
-    let count = limits::PAGE_LEN * 2 + 7;
+    let count = PAGE_LEN * 2 + 7;
     let served = Served::with(Model::with_attempts(count).with_more(3));
     let client = served.client().await;
     let minutes = client.board_minutes(usize::MAX).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bij_api::message::{BoardSample, ZoneSample};
+use bij_core::request::{RecordedSample, ZoneSample};
 use bij_core::{BoardMinute, Bytes, Celsius, Milliwatts, Percent, Spread, Timestamp};
 use serde::Serialize;
 
@@ -114,10 +114,10 @@ impl View for BoardMinutes {
 /// Samples, oldest first: `bij board --samples`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct BoardSamples(pub(super) Vec<BoardSample>);
+pub(super) struct BoardSamples(pub(super) Vec<RecordedSample>);
 
 /// One sample is a line of `bij --json board --samples`.
-impl View for BoardSample {
+impl View for RecordedSample {
     fn text(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
         BoardSamples(vec![self.clone()]).text(out, format)
     }

@@ -1,22 +1,22 @@
-use bij_api::message::Waiting;
 use bij_core::Bytes;
 use bij_core::RunEnd;
 use bij_core::queue::{Amount, Origin};
+use bij_core::request::WaitReason;
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use super::*;
 
 /// Returns a run with these closed gates.
-pub(crate) fn entry(run: &str, state: State, gates: &[(&str, &str)]) -> Entry {
+pub(crate) fn entry(run: &str, state: EntryState, gates: &[(&str, &str)]) -> QueueEntry {
     let run: bij_core::RunId = run.parse().unwrap();
-    let waiting_on = gates.iter().map(|(gate, text)| Waiting {
+    let waiting_on = gates.iter().map(|(gate, text)| WaitReason {
         gate: (*gate).into(),
         need: Some(Amount::Number(1)),
         have: Some(Amount::Number(0)),
         since: "2026-11-23T22:08:05Z".parse().unwrap(),
         text: (*text).into(),
     });
-    Entry {
+    QueueEntry {
         state,
         ended: None,
         submitted: "2026-11-23T21:10:05Z".parse().ok(),
@@ -25,7 +25,7 @@ pub(crate) fn entry(run: &str, state: State, gates: &[(&str, &str)]) -> Entry {
         place: Some(7),
         memory: "8G".parse().ok(),
         waiting_on: waiting_on.collect(),
-        ..Entry::over(run, RunEnd::Success)
+        ..QueueEntry::ended(run, RunEnd::Success)
     }
 }
 
@@ -33,18 +33,18 @@ fn queue() -> QueueList {
     let slots = ("slots", "4 of 4 slots are taken");
     let memory = ("memory", "claims 8.0G of memory, 2.0G of the budget of 24.0G are free");
     QueueList(vec![
-        entry("amnesiac_001#3", State::Running, &[]),
-        Entry {
+        entry("amnesiac_001#3", EntryState::Running, &[]),
+        QueueEntry {
             health: Some("stalled".to_owned()),
             health_reason: Some("no new step for 12min".to_owned()),
-            ..entry("panopticon_003#1", State::Running, &[])
+            ..entry("panopticon_003#1", EntryState::Running, &[])
         },
-        Entry {
+        QueueEntry {
             priority: 5,
             group: "night".parse().unwrap(),
-            ..entry("train.12#1", State::Waiting, &[slots, memory])
+            ..entry("train.12#1", EntryState::Waiting, &[slots, memory])
         },
-        entry("unstable_002#7", State::Held, &[("hold", "held by \u{1b}[31mbob")]),
+        entry("unstable_002#7", EntryState::Held, &[("hold", "held by \u{1b}[31mbob")]),
     ])
 }
 
@@ -62,11 +62,11 @@ fn each_run_shows_what_it_waits_for() {
 
 #[test]
 fn the_requester_of_a_stop_is_shown_instead_of_the_health() {
-    let stopped = Entry {
+    let stopped = QueueEntry {
         health: Some("stalled".to_owned()),
         health_reason: Some("no new step for 12min".to_owned()),
         stop_requested_by: Some("bob".to_owned()),
-        ..entry("x#1", State::Running, &[])
+        ..entry("x#1", EntryState::Running, &[])
     };
     let text = text(&QueueList(vec![stopped]), None);
     assert!(text.ends_with("  stop requested by bob\n"), "{text}");
@@ -121,7 +121,7 @@ fn capacity_and_warnings_are_reported() {
 
 #[test]
 fn a_line_has_the_first_gate_only() {
-    let two = entry("x#1", State::Waiting, &[("slots", "full"), ("memory", "none")]);
+    let two = entry("x#1", EntryState::Waiting, &[("slots", "full"), ("memory", "none")]);
     assert_eq!(first_gate(&two.waiting_on), "full (+1)");
     assert_eq!(first_gate(&two.waiting_on[..1]), "full");
     assert_eq!(first_gate(&[]), "");

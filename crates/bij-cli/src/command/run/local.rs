@@ -7,7 +7,9 @@ use std::time::Duration;
 use bij_core::caller_environment::{DEFAULT_PATH, is_tool_variable};
 use bij_core::port::UnitManager as _;
 use bij_core::{AttemptEnd, ExperimentId, Order, OrderKind};
-use bij_local::{Event, LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor};
+use bij_local::{
+    LogStream, Options, RunError, ShimCommand, SupervisionEnd, Supervisor, SupervisorEvent,
+};
 use bij_store::RobustLedger;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -101,9 +103,9 @@ struct LocalSession<'a> {
 }
 
 impl LocalSession<'_> {
-    fn handle_event(&mut self, event: Event) -> Result<StdoutReader, CliError> {
+    fn handle_event(&mut self, event: SupervisorEvent) -> Result<StdoutReader, CliError> {
         match event {
-            Event::Started { run, attempt, pid, invocation: _, notes } => {
+            SupervisorEvent::Started { run, attempt, pid, invocation: _, notes } => {
                 let id = run.experiment.clone();
                 self.screen.update(&id, |live| {
                     live.attempt = Some(attempt.0);
@@ -115,15 +117,17 @@ impl LocalSession<'_> {
                     self.screen.status(&id, &note);
                 }
             }
-            Event::Ready { run, .. } => {
+            SupervisorEvent::Ready { run, .. } => {
                 self.screen.update(&run.experiment, |live| live.state = LiveState::Up);
             }
-            Event::Output(line) if line.stream == LogStream::Bij => {}
-            Event::Output(line) if line.stream == LogStream::Err => {
+            SupervisorEvent::Output(line) if line.stream == LogStream::Bij => {}
+            SupervisorEvent::Output(line) if line.stream == LogStream::Err => {
                 self.screen.error_output(&line.experiment, &line.text);
             }
-            Event::Output(line) => return self.screen.output(&line.experiment, &line.text),
-            Event::Died { run, attempt, end, unrecorded } => {
+            SupervisorEvent::Output(line) => {
+                return self.screen.output(&line.experiment, &line.text);
+            }
+            SupervisorEvent::Died { run, attempt, end, unrecorded } => {
                 self.pids.remove(&run.experiment);
                 let text = format!("attempt {attempt} ended: {}", describe_end(&end));
                 self.screen.status(&run.experiment, &text);
@@ -133,7 +137,7 @@ impl LocalSession<'_> {
                 }
                 self.ends.insert(run.experiment, *end);
             }
-            Event::Waiting { run, delay, .. } => {
+            SupervisorEvent::Waiting { run, delay, .. } => {
                 self.screen.update(&run.experiment, |live| {
                     live.state = LiveState::Waiting;
                     live.restarts += 1;
@@ -141,10 +145,10 @@ impl LocalSession<'_> {
                 });
                 self.screen.status(&run.experiment, &format!("restarts in {delay}"));
             }
-            Event::GaveUp { id, starts } => {
+            SupervisorEvent::GaveUp { id, starts } => {
                 self.screen.status(&id, &format!("gave up after {starts} starts"));
             }
-            Event::Ended { id, ending } => self.ended(&id, ending),
+            SupervisorEvent::Ended { id, ending } => self.ended(&id, ending),
             // Other events have no text here.
             _ => {}
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bij_api::message::{Act, State};
 use bij_core::queue::RunRef;
+use bij_core::request::{Act, EntryState};
 use bij_core::{ExperimentId, RunId};
 
 use crate::context::Context;
@@ -29,7 +29,7 @@ impl<'a> QueuedRuns<'a> {
         }
         let open = self.open.as_mut()?;
         let entry = open.watch().why(&RunRef::Newest(id.clone())).await.ok()?.entry;
-        if entry.state == State::Ended {
+        if entry.state == EntryState::Ended {
             return None;
         }
         self.runs.insert(id.clone(), entry.id());

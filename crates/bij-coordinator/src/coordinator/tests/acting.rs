@@ -1,11 +1,12 @@
 //! What is done to runs and groups.
 
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
+use bij_core::request::{Act, Edit, GroupSetting, MoveTo, Pausing, Submit};
 use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
 use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
-use crate::{Act, Edit, MoveTo, RequestError, Submit};
+use crate::RequestError;
 
 /// One that runs and three that wait.
 fn machine() -> Machine {
@@ -18,10 +19,18 @@ fn machine() -> Machine {
     machine
 }
 
+fn pausing(group: &GroupName, paused: bool) -> Pausing {
+    Pausing { group: Some(group.clone()), paused }
+}
+
+fn setting(name: &GroupName, slots: Option<u32>) -> GroupSetting {
+    GroupSetting { name: name.clone(), slots }
+}
+
 fn order(machine: &mut Machine) -> Vec<String> {
     let now = machine.now();
     let queue = machine.coordinator.queue(now);
-    queue.iter().map(|listed| listed.run.run.experiment.to_string()).collect()
+    queue.iter().map(|listed| listed.experiment.to_string()).collect()
 }
 
 #[test]
@@ -53,7 +62,7 @@ fn a_run_that_is_requeued_stops_and_goes_on_later_as_the_same_run() {
     let mut machine = machine();
     machine.act("r", &Act::Hold).unwrap_err();
     let acted = machine.act("r", &Act::Requeue).unwrap();
-    assert_eq!(acted[0].outcome, Outcome::Changed);
+    assert!(acted[0].changed);
     assert_eq!(machine.state_of("r#1"), Some(QueueState::Waiting), "before it is stopped");
     machine.settle();
     // It goes before all others, so it is the next one.
@@ -66,8 +75,8 @@ fn a_run_that_is_requeued_stops_and_goes_on_later_as_the_same_run() {
 fn held_runs_are_passed_until_they_are_released() {
     let mut machine = machine();
     let held = machine.act("a", &Act::Hold).unwrap();
-    assert_eq!(held[0].outcome, Outcome::Changed);
-    assert_eq!(machine.act("a", &Act::Hold).unwrap()[0].outcome, Outcome::Unchanged);
+    assert!(held[0].changed);
+    assert!(!machine.act("a", &Act::Hold).unwrap()[0].changed);
     machine.act("r", &Act::Stop).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["b"]);
@@ -80,21 +89,21 @@ fn held_runs_are_passed_until_they_are_released() {
 #[test]
 fn priorities_and_places_are_given_anew() {
     let mut machine = machine();
-    machine.act("c", &Act::Move(MoveTo::First)).unwrap();
+    machine.act("c", &Act::Move { to: MoveTo::First }).unwrap();
     assert_eq!(order(&mut machine), ["r", "c", "a", "b"]);
-    machine.act("c", &Act::Move(MoveTo::Last)).unwrap();
+    machine.act("c", &Act::Move { to: MoveTo::Last }).unwrap();
     assert_eq!(order(&mut machine), ["r", "a", "b", "c"]);
-    machine.act("c", &Act::Move(MoveTo::Before("b#1".parse().unwrap()))).unwrap();
+    machine.act("c", &Act::Move { to: MoveTo::Before("b#1".parse().unwrap()) }).unwrap();
     assert_eq!(order(&mut machine), ["r", "a", "c", "b"]);
-    machine.act("a", &Act::Move(MoveTo::Behind("b#1".parse().unwrap()))).unwrap();
+    machine.act("a", &Act::Move { to: MoveTo::Behind("b#1".parse().unwrap()) }).unwrap();
     assert_eq!(order(&mut machine), ["r", "c", "b", "a"]);
     machine.submit(&["d"]);
     assert_eq!(order(&mut machine), ["r", "c", "b", "a", "d"], "the last one comes last");
-    machine.act("b", &Act::Prioritize(5)).unwrap();
+    machine.act("b", &Act::Prioritize { priority: 5 }).unwrap();
     assert_eq!(order(&mut machine), ["r", "b", "c", "a", "d"]);
-    machine.act("d", &Act::Move(MoveTo::Behind("b#1".parse().unwrap()))).unwrap();
+    machine.act("d", &Act::Move { to: MoveTo::Behind("b#1".parse().unwrap()) }).unwrap();
     assert_eq!(order(&mut machine), ["r", "b", "d", "c", "a"], "with its priority");
-    let itself = machine.act("d", &Act::Move(MoveTo::Before("d#1".parse().unwrap())));
+    let itself = machine.act("d", &Act::Move { to: MoveTo::Before("d#1".parse().unwrap()) });
     assert_eq!(itself.unwrap_err().to_string(), "d#1 cannot be put beside d#1");
     machine.kill();
     machine.settle();
@@ -106,7 +115,7 @@ fn several_runs_keep_the_order_in_which_they_are_named() {
     let mut machine = machine();
     let runs = ["c", "b"].map(|run| run.parse().unwrap());
     let now = machine.now();
-    let first = Act::Move(MoveTo::First);
+    let first = Act::Move { to: MoveTo::First };
     machine.coordinator.act(&runs, &first, "bob", now).unwrap();
     assert_eq!(order(&mut machine), ["r", "c", "b", "a"]);
     let one_that_runs = ["a", "r"].map(|run| run.parse().unwrap());
@@ -123,7 +132,7 @@ fn terms_are_edited_within_the_same_bounds_as_a_submission() {
         |run: &str, edit: Edit| machine.coordinator.edit(&run.parse().unwrap(), &edit, "bob", now);
     let after = |on: &str| Some(Dependencies::All(vec![on.parse().unwrap()]));
     let acted = edit("a", Edit { after: after("b"), ..Edit::default() }).unwrap();
-    assert_eq!(acted.outcome, Outcome::Changed);
+    assert!(acted.changed);
     let circle = edit("b", Edit { after: after("a"), ..Edit::default() }).unwrap_err();
     assert!(matches!(circle, RequestError::Cycle(_)), "{circle}");
     let group = Edit { group: "gpus".parse().ok(), ..Edit::default() };
@@ -142,21 +151,24 @@ fn groups_are_set_up_paused_and_taken_down() {
     let group: GroupName = "gpus".parse().unwrap();
     let now = machine.now();
     let coordinator = &mut machine.coordinator;
-    let nothing = coordinator.set_group(&group, Some(0), "bob", now).unwrap_err();
+    let nothing = coordinator.set_group(&setting(&group, Some(0)), "bob", now).unwrap_err();
     assert_eq!(nothing.to_string(), "group gpus with 0 slots would never run anything");
-    assert!(coordinator.pause(Some(&group), true, "bob", now).is_err(), "the group is unknown");
-    assert_eq!(coordinator.set_group(&group, Some(1), "bob", now).unwrap(), Outcome::Changed);
+    assert!(coordinator.pause(&pausing(&group, true), "bob", now).is_err(), "the group is unknown");
+    assert_eq!(
+        coordinator.set_group(&setting(&group, Some(1)), "bob", now).unwrap(),
+        Outcome::Changed
+    );
     let edit = Edit { group: Some(group.clone()), ..Edit::default() };
     coordinator.edit(&"a".parse().unwrap(), &edit, "bob", now).unwrap();
-    assert_eq!(coordinator.pause(Some(&group), true, "bob", now).unwrap(), Outcome::Changed);
-    assert_eq!(coordinator.pause(Some(&group), true, "eve", now).unwrap(), Outcome::Unchanged);
+    assert_eq!(coordinator.pause(&pausing(&group, true), "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(coordinator.pause(&pausing(&group, true), "eve", now).unwrap(), Outcome::Unchanged);
     let status = coordinator.groups();
-    let gpus = status.iter().find(|it| it.group.name == group).unwrap();
-    assert_eq!((gpus.group.slots, gpus.running, gpus.waiting), (Some(1), 0, 1));
-    assert_eq!(gpus.group.paused.as_ref().unwrap().by, "bob");
+    let gpus = status.iter().find(|it| it.name == group).unwrap();
+    assert_eq!((gpus.slots, gpus.running, gpus.waiting), (Some(1), 0, 1));
+    assert_eq!(gpus.paused_by.as_deref(), Some("bob"));
     assert_eq!(machine.gates_of("a#1"), ["paused", "slots"]);
     let coordinator = &mut machine.coordinator;
-    assert_eq!(coordinator.pause(Some(&group), false, "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(coordinator.pause(&pausing(&group, false), "bob", now).unwrap(), Outcome::Changed);
     assert_eq!(coordinator.remove_group(&group, "bob", now).unwrap(), Outcome::Changed);
     assert!(coordinator.remove_group(&group, "bob", now).is_err());
 }
@@ -165,12 +177,12 @@ fn groups_are_set_up_paused_and_taken_down() {
 fn a_pause_stops_admission_and_nothing_that_runs() {
     let mut machine = machine();
     let now = machine.now();
-    machine.coordinator.pause(None, true, "bob", now).unwrap();
+    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
     machine.act("r", &Act::Stop).unwrap();
     machine.settle();
     assert_eq!(machine.up(), [""; 0]);
     assert_eq!(machine.gates_of("a#1"), ["paused"]);
-    machine.coordinator.pause(None, false, "bob", now).unwrap();
+    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
 }
@@ -199,7 +211,7 @@ fn put_back_with_extras() -> Machine {
     machine.settle();
     machine.act("a#1", &Act::Requeue).unwrap();
     let now = machine.now();
-    machine.coordinator.pause(None, true, "bob", now).unwrap();
+    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
     machine.settle();
     machine
 }
@@ -211,7 +223,7 @@ fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
     // Another start has replaced the extras, or an end has removed them.
     machine.desk.extras.lock().unwrap().clear();
     let now = machine.now();
-    machine.coordinator.pause(None, false, "bob", now).unwrap();
+    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
     assert!(machine.admit("a").admitted);
     assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
 }
@@ -247,17 +259,17 @@ fn a_group_of_the_settings_has_its_slots_until_the_operator_says_otherwise() {
     assert_eq!(machine.gates_of("b#1"), ["group-slots"]);
     let told = |machine: &Machine| {
         let mut groups = machine.coordinator.groups();
-        groups.retain(|status| status.group.name == night);
-        groups.pop().map(|status| (status.group.slots, status.slots_from))
+        groups.retain(|status| status.name == night);
+        groups.pop().map(|status| (status.slots, status.slots_from))
     };
     assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
     let alone = machine.coordinator.remove_group(&night, "bob", now).unwrap_err();
     assert!(matches!(alone, RequestError::DeclaredGroup(_)), "{alone}");
     // Paused, it keeps its slots; the operator's number is stronger than any of the file.
-    machine.coordinator.pause(Some(&night), true, "bob", now).unwrap();
+    machine.coordinator.pause(&pausing(&night, true), "bob", now).unwrap();
     assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
-    machine.coordinator.pause(Some(&night), false, "bob", now).unwrap();
-    machine.coordinator.set_group(&night, Some(2), "bob", now).unwrap();
+    machine.coordinator.pause(&pausing(&night, false), "bob", now).unwrap();
+    machine.coordinator.set_group(&setting(&night, Some(2)), "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b"]);
     let other = settings(&machine, Some(3));

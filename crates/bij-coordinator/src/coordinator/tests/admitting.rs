@@ -2,11 +2,12 @@
 
 use bij_core::port::UnitManager as _;
 use bij_core::queue::{EventKind, QueueState};
-use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
+use bij_core::request::Act;
+use bij_core::{Bytes, RunEnd, RunNumber, RunState, TimeSpan};
 use bij_sim::{Fault, LifeEnd, Script};
 
 use super::machine::*;
-use crate::{Act, Admission};
+use crate::StartRequest;
 
 fn short() -> Script {
     Script::ends(TimeSpan::from_secs(30), LifeEnd::Exit(0))
@@ -24,7 +25,7 @@ fn a_start_from_elsewhere_goes_through_the_same_gates_and_is_queued_if_one_is_cl
     }
     let verdict = machine.start_from_elsewhere("c");
     assert!(!verdict.admitted);
-    assert_eq!(verdict.run.unwrap().to_string(), "c#1");
+    assert_eq!(verdict.run, Some(RunNumber(1)));
     assert_eq!(verdict.text.unwrap(), "2 of 2 slots are taken");
     assert_eq!(machine.events(EventKind::StartSkipped).len(), 1);
     assert_eq!(machine.up(), ["a", "b"]);
@@ -58,7 +59,7 @@ fn a_refused_start_is_not_taken_for_one_that_was_skipped_without_the_hook() {
     assert!(machine.start_from_elsewhere("a").admitted);
     machine.pass(31);
     let by = "the boot".to_owned();
-    let at_boot = Admission {
+    let at_boot = StartRequest {
         experiment: id("a"),
         at_boot: true,
         by,
@@ -83,7 +84,7 @@ fn a_skip_that_is_heard_of_when_its_run_is_over_makes_no_second_run() {
     machine.define("a", short());
     machine.define("b", short());
     assert!(machine.start_from_elsewhere("b").admitted);
-    let mut admission = Admission {
+    let mut admission = StartRequest {
         experiment: id("a"),
         at_boot: true,
         by: "boot".to_owned(),
@@ -178,7 +179,7 @@ fn an_experiment_that_has_succeeded_does_not_run_again_at_boot_unless_it_says_so
     let mut at_boot = |name: &str| {
         let (experiment, by) = (id(name), "boot".to_owned());
         let admission =
-            Admission { experiment, at_boot: true, by, invocation: None, extras: String::new() };
+            StartRequest { experiment, at_boot: true, by, invocation: None, extras: String::new() };
         machine.coordinator.admit(&admission, now)
     };
     let verdict = at_boot("a");

@@ -1,27 +1,30 @@
 //! The time of day is set while runs wait.
 
-use bij_core::TimeSpan;
 use bij_core::queue::{EventKind, NotBefore};
+use bij_core::request::Submit;
+use bij_core::{TimeSpan, Timestamp};
 use bij_sim::Script;
 
 use super::machine::*;
-use crate::{Earliest, Submit};
 
 const YEARS: i64 = 31_557_600 * 30;
 
 /// A machine with a run that waits.
-fn waiting(not_before: Earliest) -> Machine {
+fn waiting(submit: Submit) -> Machine {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
-    let submit = Submit { not_before: Some(not_before), ..Submit::new(id("a")) };
     machine.request(vec![submit]).unwrap();
     machine.settle();
     assert_eq!(machine.gates_of("a#1"), ["not-before"]);
     machine
 }
 
-fn in_an_hour() -> Earliest {
-    Earliest::In(TimeSpan::from_secs(3600))
+fn in_an_hour() -> Submit {
+    Submit { delay: Some(TimeSpan::from_secs(3600)), ..Submit::new(id("a")) }
+}
+
+fn at_time(at: Timestamp) -> Submit {
+    Submit { not_before: Some(at), ..Submit::new(id("a")) }
 }
 
 #[test]
@@ -42,11 +45,11 @@ fn a_time_of_day_goes_by_the_clock_as_it_is_set() {
         let machine = Machine::new(1);
         machine.now().at + TimeSpan::from_secs(3600)
     };
-    let mut machine = waiting(Earliest::At(at));
+    let mut machine = waiting(at_time(at));
     machine.set_clock(3590);
     machine.pass(70);
     assert_eq!(machine.up(), ["a"]);
-    let mut machine = waiting(Earliest::At(at));
+    let mut machine = waiting(at_time(at));
     machine.set_clock(-100);
     machine.pass(3650);
     assert_eq!(machine.up().len(), 0);
@@ -61,8 +64,9 @@ fn what_is_left_of_a_span_after_a_power_cut_is_counted_by_the_new_boot() {
     machine.cut_power();
     machine.settle();
     let now = machine.now();
-    let runs = machine.coordinator.queue(now);
-    let not_before = runs.iter().find_map(|listed| listed.run.terms.not_before);
+    machine.coordinator.queue(now);
+    let runs = &machine.coordinator.state.runs;
+    let not_before = runs.values().find_map(|run| run.terms.not_before);
     assert!(matches!(not_before, Some(NotBefore::Delay(delay)) if delay.boot == boot(2)));
     assert_eq!(machine.events(EventKind::Edited).len(), 1, "once for the boot");
     // The network comes up, and with it the right time.

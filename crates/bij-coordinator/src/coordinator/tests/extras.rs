@@ -1,10 +1,11 @@
 //! What members lay over a definition.
 
 use bij_core::queue::QueueState;
+use bij_core::request::{Act, QueueEntry, Submit, SubmitOptions};
 use bij_sim::Script;
 
 use super::machine::*;
-use crate::{Act, RequestError, Submit, SubmitRequest};
+use crate::{RequestError, SubmitRequest};
 
 fn with(extras: &str) -> Submit {
     Submit { extras: extras.to_owned(), ..Submit::new(id("a")) }
@@ -32,8 +33,11 @@ fn a_member_is_refused_what_the_definition_does_not_name_and_root_is_not() {
         assert!(error.remedy().is_some());
         assert_eq!(machine.event_count(), events, "nothing is taken in");
         let now = machine.now();
-        let dry_run =
-            SubmitRequest { runs: vec![with(extras)], by: "uid 1000".to_owned(), dry_run: true };
+        let dry_run = SubmitRequest {
+            runs: vec![with(extras)],
+            by: "uid 1000".to_owned(),
+            options: SubmitOptions { dry_run: true },
+        };
         assert!(machine.coordinator.submit(dry_run, now).is_err());
         let root = SubmitRequest::new("root", [with(extras)]);
         assert!(machine.coordinator.submit(root, now).is_ok(), "{extras}");
@@ -78,4 +82,18 @@ fn a_run_is_held_if_the_definition_of_today_does_not_allow_its_extras() {
     machine.act("a", &Act::Release).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
+}
+
+#[test]
+fn entries_show_the_names_of_variables_and_no_values() {
+    let mut machine = Machine::new(1);
+    machine.define("a", Script::runs());
+    let mut entries = machine.request(vec![with("environment.SEED = 's3cret'")]).unwrap();
+    let now = machine.now();
+    entries.extend(machine.coordinator.queue(now));
+    entries.push(machine.coordinator.why(&"a".parse().unwrap(), now).unwrap().entry);
+    assert_eq!(entries.len(), 3);
+    for QueueEntry { extras, .. } in entries {
+        assert!(extras.contains("SEED") && !extras.contains("s3cret"), "{extras}");
+    }
 }

@@ -2,12 +2,12 @@
 
 use bij_core::port::{AttemptQuery, Ledger as _};
 use bij_core::queue::EventKind;
+use bij_core::request::Act;
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Bytes, Cause, Limit, RunEnd, RunState, TimeSpan};
 use bij_sim::{Life, LifeEnd, Script};
 
 use super::machine::*;
-use crate::Act;
 
 fn report(machine: &mut Machine, gib: u64) {
     let used = ["a", "b"].map(|name| (id(name), Bytes::new(gib << 30)));
@@ -169,13 +169,18 @@ fn an_outdated_reading_of_the_driver_stops_no_experiment() {
 #[test]
 fn status_reports_gpu_memory_where_it_is_the_machines() {
     let mut machine = greedy(|_| {});
-    assert_eq!(machine.coordinator.status().gpu_memory, None, "it has memory of its own");
+    let status = machine.coordinator.status();
+    assert_eq!(status.gpu_memory, None, "it has memory of its own");
+    assert_eq!(status.gpu_memory_why, None);
     machine.room.0.lock().unwrap().shared_with_gpu = true;
     machine.kill();
     machine.settle();
-    let unknown = Some(Err("it has not been read yet".to_owned()));
-    assert_eq!(machine.coordinator.status().gpu_memory, unknown);
+    let status = machine.coordinator.status();
+    assert_eq!(status.gpu_memory, None);
+    assert_eq!(status.gpu_memory_why.as_deref(), Some("it has not been read yet"));
     report(&mut machine, 5);
-    let told = Some(Ok([(id("a"), Bytes::new(5 << 30))].into()));
-    assert_eq!(machine.coordinator.status().gpu_memory, told, "b is down");
+    let told = Some([(id("a"), Bytes::new(5 << 30))].into());
+    let status = machine.coordinator.status();
+    assert_eq!(status.gpu_memory, told, "b is down");
+    assert_eq!(status.gpu_memory_why, None);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::{AttemptQuery, Handover as _, Ledger as _, UnitManager as _};
 use bij_core::queue::{EventKind, QueueState};
+use bij_core::request::{Act, Submit};
 use bij_core::{Cause, Celsius, Order, OrderKind, TimeSpan};
 use bij_sim::{Fault, LifeEnd, Script};
 
@@ -94,7 +95,7 @@ fn a_run_that_passes_the_gates_passes_the_heat_gate_unless_all_are_stopped() {
         let mut machine = Machine::new(2);
         machine.define("d", Script::runs());
         machine.warm(level);
-        let mut submit = crate::Submit::new(id("d"));
+        let mut submit = Submit::new(id("d"));
         submit.now = true;
         machine.request(vec![submit]).unwrap();
         machine.settle();
@@ -116,7 +117,7 @@ fn a_limit_of_its_own_keeps_one_experiment_waiting_and_no_other() {
     machine.stop_for_heat("b");
     machine.settle();
     assert_eq!(machine.up(), ["a", "b"], "they go on at once: it is cool for them");
-    machine.act("a", &crate::Act::Stop).unwrap();
+    machine.act("a", &Act::Stop).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["b", "d"]);
     assert_eq!(machine.gates_of("c#1"), ["heat", "slots"]);

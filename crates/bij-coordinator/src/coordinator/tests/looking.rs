@@ -3,11 +3,11 @@
 use bij_core::RunEnd;
 use bij_core::port::DefinitionError;
 use bij_core::queue::EventKind;
+use bij_core::request::{Act, QueueEntry, Why};
 use bij_definition::{Settings, SourceFile};
 use bij_sim::Script;
 
 use super::machine::*;
-use crate::{Act, Why};
 
 fn machine() -> Machine {
     let mut machine = Machine::new(1);
@@ -24,29 +24,30 @@ fn why_returns_every_gate_and_the_runs_ahead() {
     let mut machine = machine();
     let now = machine.now();
     let why = machine.coordinator.why(&"b".parse().unwrap(), now).unwrap();
-    let Why::Queued { entry, ahead } = why else { panic!("{why:?}") };
-    assert_eq!(entry.waiting_on[0].gate.to_string(), "1 of 1 slots are taken");
+    let Why { entry, ahead } = why;
+    assert_eq!(&*entry.waiting_on[0].text, "1 of 1 slots are taken");
     assert_eq!(ahead, ["a#1".parse().unwrap()]);
     let why = machine.coordinator.why(&"r#1".parse().unwrap(), now).unwrap();
-    let Why::Queued { entry, ahead } = why else { panic!("{why:?}") };
+    let Why { entry, ahead } = why;
     assert!(entry.waiting_on.is_empty() && ahead.is_empty());
     machine.act("a", &Act::Cancel).unwrap();
     let over = machine.coordinator.why(&"a".parse().unwrap(), now).unwrap();
-    assert_eq!(over, Why::Over { run: "a".parse().unwrap(), end: RunEnd::Cancelled });
+    let ended = QueueEntry::ended("a#1".parse().unwrap(), RunEnd::Cancelled);
+    assert_eq!(over, Why { entry: ended, ahead: Vec::new() });
     assert!(machine.coordinator.why(&"nobody".parse().unwrap(), now).is_err());
 }
 
 #[test]
 fn the_queue_is_listed_in_starting_order_after_the_runs_that_are_up() {
     let mut machine = machine();
-    machine.act("b", &Act::Prioritize(1)).unwrap();
+    machine.act("b", &Act::Prioritize { priority: 1 }).unwrap();
     let now = machine.now();
     let queue = machine.coordinator.queue(now);
     let told: Vec<_> =
-        queue.iter().map(|it| format!("{} {}", it.run.run, it.run.state.as_str())).collect();
+        queue.iter().map(|it| format!("{} {}", it.id(), it.state.as_str())).collect();
     assert_eq!(told, ["r#1 running", "b#1 waiting", "a#1 waiting"]);
     let status = machine.coordinator.status();
-    assert_eq!((status.running, status.waiting, status.held, status.slots), (1, 2, 0, 1));
+    assert_eq!((status.running, status.waiting, status.held, status.slots), (1, 2, 0, Some(1)));
 }
 
 fn parse(text: &str) -> Result<bij_core::CoordinatorSettings, DefinitionError> {

@@ -5,24 +5,23 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::{
     Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
     RunQueue, Sample, UnitManager, Unread, ZoneReading,
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
+use bij_core::request::{Act, Admission, QueueEntry, RunOutcome, Submit};
 use bij_core::spec::ExperimentSpec;
 use bij_core::variable::VariablePattern;
 use bij_core::{
-    ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, Evidence, Exit, ExperimentId, InvocationId,
-    Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult, StartKind, TimeSpan,
-    Timestamp, Uptime, close_other_boots,
+    ActiveState, AttemptEnd, AttemptKey, BootId, Bytes, CoordinatorSettings, Evidence, Exit,
+    ExperimentId, InvocationId, Obstacle, Order, Progress, RecoveredEnd, RunState, ServiceResult,
+    StartKind, TimeSpan, Timestamp, Uptime, close_other_boots,
 };
 use bij_sim::{MemoryLedger, Script, SimUnits};
 use futures_util::FutureExt;
 
-use crate::{Act, Adapters, Admission, Coordinator, Now, Ports, QueueEntry, RunOutcome};
-use crate::{AdmissionVerdict, RequestError, Submit, SubmitRequest};
+use crate::{Adapters, Coordinator, Now, Ports, RequestError, StartRequest, SubmitRequest};
 
 #[derive(Debug)]
 pub(super) struct Lab;
@@ -332,13 +331,13 @@ impl Machine {
     }
 
     pub(super) fn request(&mut self, runs: Vec<Submit>) -> Result<Vec<QueueEntry>, RequestError> {
-        let request = SubmitRequest { runs, by: "alice".to_owned(), dry_run: false };
+        let request = SubmitRequest::new("alice", runs);
         let now = self.now();
         self.coordinator.submit_together(vec![request], now).pop().unwrap()
     }
 
-    pub(super) fn admit(&mut self, name: &str) -> AdmissionVerdict {
-        let admission = Admission {
+    pub(super) fn admit(&mut self, name: &str) -> Admission {
+        let admission = StartRequest {
             experiment: id(name),
             at_boot: false,
             by: "systemctl start".to_owned(),
@@ -356,7 +355,7 @@ impl Machine {
     }
 
     /// `systemctl start`: asks, and starts if it may.
-    pub(super) fn start_from_elsewhere(&mut self, name: &str) -> AdmissionVerdict {
+    pub(super) fn start_from_elsewhere(&mut self, name: &str) -> Admission {
         let verdict = self.admit(name);
         if verdict.admitted {
             at_once(self.units.start(&id(name))).unwrap();
@@ -397,11 +396,11 @@ impl Machine {
     pub(super) fn listed(&mut self, run: &str) -> QueueEntry {
         let now = self.now();
         let queue = self.coordinator.queue(now);
-        queue.into_iter().find(|it| it.run.run.to_string() == run).unwrap()
+        queue.into_iter().find(|it| it.id().to_string() == run).unwrap()
     }
 
-    pub(super) fn gates_of(&mut self, run: &str) -> Vec<&'static str> {
-        self.listed(run).waiting_on.iter().map(|waiting| waiting.gate.name()).collect()
+    pub(super) fn gates_of(&mut self, run: &str) -> Vec<String> {
+        self.listed(run).waiting_on.iter().map(|reason| reason.gate.to_string()).collect()
     }
 
     pub(super) fn events(&self, kind: EventKind) -> Vec<Event> {

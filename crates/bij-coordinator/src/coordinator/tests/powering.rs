@@ -2,12 +2,13 @@
 
 use bij_core::TimeSpan;
 use bij_core::queue::EventKind;
+use bij_core::request::Submit;
 use bij_core::spec::Clocks;
 use bij_sim::{LifeEnd, Script};
 
 use super::machine::*;
 use crate::policy::{PowerModeOption, PowerModeStatus};
-use crate::{PowerSwitchOutcome, RequestError, Submit};
+use crate::{PowerSwitchOutcome, RequestError};
 
 fn offer(id: u32, name: &str) -> PowerModeOption {
     PowerModeOption { id, name: name.to_owned(), needs_reboot: false }

@@ -1,6 +1,7 @@
 //! Runs come, go, and are carried on.
 
 use bij_core::queue::{EventKind, QueueState};
+use bij_core::request::Submit;
 use bij_core::spec::OnReboot;
 use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
 use bij_sim::{LifeEnd, Script};
@@ -62,7 +63,7 @@ fn a_crash_is_brought_back_by_systemd_and_a_run_that_gives_up_is_over() {
 fn what_is_laid_over_a_definition_is_there_when_the_run_starts() {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
-    let mut submit = crate::Submit::new(id("a"));
+    let mut submit = Submit::new(id("a"));
     submit.extras = "[environment]\nSEED = '1'\n".to_owned();
     machine.request(vec![submit]).unwrap();
     machine.settle();
@@ -174,8 +175,8 @@ fn health_is_checked_and_reported_once() {
     let told = machine.events(EventKind::Health);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].data["health"], "stalled");
-    assert_eq!(machine.coordinator.health()[0].health.as_str(), "stalled");
+    assert_eq!(machine.listed("a#1").health.as_deref(), Some("stalled"));
     machine.desk.steps.lock().unwrap().insert(id("a"), 4);
     machine.pass(30);
-    assert_eq!(machine.coordinator.health()[0].health.as_str(), "healthy");
+    assert_eq!(machine.listed("a#1").health.as_deref(), Some("healthy"));
 }

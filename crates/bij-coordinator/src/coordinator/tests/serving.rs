@@ -3,11 +3,12 @@
 use std::future::{Future, pending};
 
 use bij_core::TimeSpan;
+use bij_core::request::Submit;
 use bij_sim::Script;
 use futures_util::FutureExt;
 
 use super::machine::*;
-use crate::{Clock, Coordinator, Gone, Handle, Now, Submit, SubmitRequest, serve};
+use crate::{Clock, Coordinator, Gone, Handle, Now, SubmitRequest, serve};
 
 /// It stands still.
 struct Still(Now);
@@ -36,10 +37,8 @@ async fn many_ask_at_once_and_each_gets_its_own_answer() {
     let asking = async {
         let submissions = (0..200).map(|_| handle.submit(request("a")));
         let answers = futures_util::future::join_all(submissions).await;
-        let mut numbers: Vec<u32> = answers
-            .into_iter()
-            .map(|answer| answer.unwrap().unwrap()[0].run.run.number.0)
-            .collect();
+        let mut numbers: Vec<u32> =
+            answers.into_iter().map(|answer| answer.unwrap().unwrap()[0].run.0).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
         let refused = handle.submit(request("nobody")).await.unwrap();

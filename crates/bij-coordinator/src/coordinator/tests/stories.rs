@@ -2,11 +2,11 @@
 
 use bij_core::port::{RunQueue as _, UnitManager as _};
 use bij_core::queue::EventKind;
+use bij_core::request::{Act, Submit};
 use bij_core::{Bytes, TimeSpan};
 use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
 
 use super::machine::*;
-use crate::{Act, Submit};
 
 #[test]
 fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {

@@ -2,10 +2,11 @@
 
 use bij_core::RunId;
 use bij_core::queue::{Dependencies, EventKind};
+use bij_core::request::{Act, Submit, SubmitOptions};
 use bij_sim::{Fault, Script};
 
 use super::machine::*;
-use crate::{MAX_AT_ONCE, RequestError, Submit, SubmitRequest};
+use crate::{MAX_AT_ONCE, RequestError, SubmitRequest};
 
 fn machine() -> Machine {
     let machine = Machine::new(1);
@@ -65,7 +66,11 @@ fn bad_requests_are_refused_with_words() {
 #[test]
 fn submissions_that_come_together_are_judged_each_for_itself() {
     let mut machine = machine();
-    let request = |runs: Vec<Submit>| SubmitRequest { runs, by: "x".to_owned(), dry_run: false };
+    let request = |runs: Vec<Submit>| SubmitRequest {
+        runs,
+        by: "x".to_owned(),
+        options: SubmitOptions::default(),
+    };
     let now = machine.now();
     let mut answers = machine.coordinator.submit_together(
         vec![
@@ -78,7 +83,7 @@ fn submissions_that_come_together_are_judged_each_for_itself() {
         now,
     );
     let c = answers.pop().unwrap().unwrap();
-    assert_eq!(c[0].run.run, "c#1".parse::<RunId>().unwrap());
+    assert_eq!(c[0].id(), "c#1".parse::<RunId>().unwrap());
     let oks: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(oks, [true, false, true, false]);
     assert_eq!(machine.stored(), ["a#1 waiting", "a#2 waiting", "b#1 waiting", "c#1 waiting"]);
@@ -102,11 +107,12 @@ fn a_dry_run_says_what_would_keep_it_and_takes_nothing_in() {
     machine.settle();
     let events = machine.event_count();
     let runs = vec![Submit::new(id("b")), Submit::new(id("b"))];
-    let request = SubmitRequest { runs, by: "x".to_owned(), dry_run: true };
+    let request =
+        SubmitRequest { runs, by: "x".to_owned(), options: SubmitOptions { dry_run: true } };
     let now = machine.now();
     let listed = machine.coordinator.submit_together(vec![request], now).pop().unwrap().unwrap();
     let told: Vec<_> =
-        listed.iter().map(|it| (it.run.run.to_string(), it.waiting_on[0].gate.name())).collect();
+        listed.iter().map(|it| (it.id().to_string(), &*it.waiting_on[0].gate)).collect();
     assert_eq!(told, [("b#1".to_owned(), "slots"), ("b#2".to_owned(), "slots")]);
     assert_eq!(machine.event_count(), events);
 }
@@ -117,7 +123,7 @@ fn a_run_that_is_submitted_held_waits_to_be_released() {
     machine.request(vec![Submit { hold: true, ..Submit::new(id("a")) }]).unwrap();
     machine.settle();
     assert_eq!(machine.gates_of("a#1"), ["hold"]);
-    machine.act("a#1", &crate::Act::Release).unwrap();
+    machine.act("a#1", &Act::Release).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
 }

@@ -1,7 +1,7 @@
 //! Clauses: changes of waiting runs.
 
 use bij_core::port::{Change, Ledger, RunQueue};
-use bij_core::queue::{EventKind, Group, Pause, Place, Queue, QueueState, Terms};
+use bij_core::queue::{EventKind, Group, Pause, Queue, QueuePosition, QueueState, Terms};
 use bij_core::{Outcome, RunEnd, RunState};
 
 use super::fixture::{
@@ -152,11 +152,11 @@ pub(super) fn a_run_has_the_state_and_place_that_were_set(queue: &mut (impl RunQ
         assert_eq!(change(queue, to), Outcome::Changed);
         assert_eq!(fixture::state(queue, "x#1"), Some(state));
     }
-    let place = |place| Change::Move { run: run("x#1"), place: Place(place), by: None };
+    let place = |place| Change::Move { run: run("x#1"), place: QueuePosition(place), by: None };
     change(queue, place(i64::MIN));
     change(queue, Change::Bypassed { run: run("x#1"), times: 4 });
     let queued = &queue.load().expect(READS).runs[0];
-    assert_eq!((queued.place, queued.bypassed), (Place(i64::MIN), 4));
+    assert_eq!((queued.place, queued.bypassed), (QueuePosition(i64::MIN), 4));
     assert_eq!(queue.tally(&experiment("x")).expect(READS).attempts, 0);
 }
 

@@ -1,10 +1,12 @@
 //! Submissions and changes for tests of queues, and short forms of frequent calls.
 
 use bij_core::port::{Change, RunQueue};
-use bij_core::queue::{Event, Origin, Place, QueueState, QueuedRun, RunRef, Submission, Terms};
+use bij_core::queue::{
+    Event, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
+};
 use bij_core::{Outcome, RunEnd, RunId, RunState};
 
-use crate::contract::ledger_fixture::{self as fixture};
+use crate::contract::ledger_fixture as fixture;
 
 pub(super) const READS: &str = "the queue can be read";
 pub(super) const WRITES: &str = "the queue can be written";
@@ -54,7 +56,7 @@ pub fn cancel(text: &str) -> Change {
 
 /// Returns the change that moves a run to another place.
 pub fn move_to(text: &str, place: i64) -> Change {
-    Change::Move { run: run(text), place: Place(place), by: Some("bob".to_owned()) }
+    Change::Move { run: run(text), place: QueuePosition(place), by: Some("bob".to_owned()) }
 }
 
 /// Submits a run of an experiment.

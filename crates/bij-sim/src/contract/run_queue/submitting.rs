@@ -2,8 +2,8 @@
 
 use bij_core::port::{Ledger, RunQueue};
 use bij_core::queue::{
-    Claim, Delay, Dependencies, GpuClaim, NotBefore, Origin, Place, QueueState, RunRef, Submission,
-    Terms,
+    Claim, Delay, Dependencies, GpuClaim, NotBefore, Origin, QueuePosition, QueueState, RunRef,
+    Submission, Terms,
 };
 use bij_core::spec::Clocks;
 use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan, Uptime};
@@ -72,7 +72,7 @@ pub(super) fn every_field_of_a_submission_is_kept(queue: &mut (impl RunQueue + L
 }
 
 pub(super) fn a_number_is_never_used_twice(queue: &mut (impl RunQueue + Ledger)) {
-    let mut last = Place(i64::MIN);
+    let mut last = QueuePosition(i64::MIN);
     for number in 1..=3 {
         let queued = submit(queue, "x");
         assert_eq!(queued.run.number, RunNumber(number));

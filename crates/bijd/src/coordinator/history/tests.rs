@@ -1,5 +1,5 @@
-use bij_api::PAGE_LEN;
 use bij_core::port::{AttemptScan, Ledger as _};
+use bij_core::request::PAGE_LEN;
 use bij_core::{BoardMinute, TimeSpan};
 use bij_sim::contract::ledger_fixture::{self as fixture, fresh};
 use bij_store::Store;

@@ -1,9 +1,11 @@
 //! The readings of the last hour.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bij_coordinator::Now;
-use bij_core::{TimeSpan, Uptime};
+use bij_core::request::{RecordedSample, ZoneSample};
+use bij_core::{Celsius, Milliwatts, Percent, TimeSpan, Uptime};
 
 use super::BoardReading;
 
@@ -14,6 +16,27 @@ pub struct TimedReading {
     pub now: Now,
     /// The values of the reading.
     pub reading: BoardReading,
+}
+
+impl From<&TimedReading> for RecordedSample {
+    fn from(TimedReading { now, reading }: &TimedReading) -> Self {
+        let BoardReading { zones, power, gpu_load, memory_available, throttled, over_current } =
+            reading;
+        let zone = |(name, celsius): &(Arc<str>, Celsius)| ZoneSample {
+            name: name.to_string(),
+            celsius: celsius.degrees(),
+        };
+        Self {
+            at: now.at,
+            uptime_usec: now.uptime.as_micros(),
+            zones: zones.iter().map(zone).collect(),
+            total_milliwatts: power.map(Milliwatts::get),
+            gpu_load_percent: gpu_load.map(Percent::percents),
+            memory_available: *memory_available,
+            throttled: *throttled,
+            over_current_events: *over_current,
+        }
+    }
 }
 
 /// The readings of the last hour in which the board was read, oldest first.

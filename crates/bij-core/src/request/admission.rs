@@ -1,9 +1,9 @@
 //! Admission of starts that do not come from the queue.
 
-use bij_core::RunNumber;
 use serde::{Deserialize, Serialize};
 
-use super::Waiting;
+use super::WaitReason;
+use crate::RunNumber;
 
 /// A request of the start hook: may the unit start now?
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,20 @@ pub struct Admission {
     pub text: Option<String>,
     /// All closed gates of the run.
     #[serde(default)]
-    pub waiting_on: Vec<Waiting>,
+    pub waiting_on: Vec<WaitReason>,
     /// Whether a refused start could not be queued, so that the caller must defer it.
     #[serde(default)]
     pub unrecorded: bool,
+}
+
+impl Admission {
+    /// Returns the answer that the unit may start.
+    pub const fn admitted(run: Option<RunNumber>) -> Self {
+        Self { admitted: true, run, text: None, waiting_on: Vec::new(), unrecorded: false }
+    }
+
+    /// Returns the answer that the unit may not start now, with the reason.
+    pub const fn refused(run: Option<RunNumber>, text: String) -> Self {
+        Self { admitted: false, run, text: Some(text), waiting_on: Vec::new(), unrecorded: false }
+    }
 }

@@ -2,27 +2,25 @@
 
 use std::sync::Arc;
 
-use bij_core::queue::{
+use serde::{Deserialize, Serialize};
+
+use crate::queue::{
     Amount, Dependencies, GpuClaim, GroupName, NotBefore, Origin, QueueState, QueuedRun, Terms,
     WaitingOn,
 };
-use bij_core::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
-use bij_definition::{SourceFile, SpecOverlay};
-use serde::{Deserialize, Serialize};
-
-use super::Waiting;
+use crate::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
 
 /// A run and its state: one element of `bij --json queue`.
 ///
 /// `W` is the form of its closed gates: a list, or references to gates shared by many runs on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry<W = Arc<[Waiting]>> {
+pub struct QueueEntry<W = Arc<[WaitReason]>> {
     /// The number of the run.
     pub run: RunNumber,
     /// The experiment of the run.
     pub experiment: ExperimentId,
     /// The state of the run.
-    pub state: State,
+    pub state: EntryState,
     /// How an ended run ended.
     #[serde(default)]
     pub ended: Option<RunEnd>,
@@ -79,7 +77,7 @@ pub struct Entry<W = Arc<[Waiting]>> {
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum EntryState {
     /// Waits for its gates.
     Waiting,
     /// Waits until an operator releases it.
@@ -92,7 +90,7 @@ pub enum State {
     Ended,
 }
 
-impl State {
+impl EntryState {
     /// Returns the name of the state in output.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,7 +104,7 @@ impl State {
 }
 
 /// Returns the earliest start. The time of its gate is more recent than the one computed when a delay began.
-fn due(not_before: NotBefore, waiting_on: &[Waiting]) -> Timestamp {
+fn due(not_before: NotBefore, waiting_on: &[WaitReason]) -> Timestamp {
     let gate = waiting_on.iter().find(|waiting| &*waiting.gate == "not-before");
     let from_gate = gate.and_then(|gate| match gate.need.as_ref()? {
         Amount::Text(text) => text.parse().ok(),
@@ -115,7 +113,7 @@ fn due(not_before: NotBefore, waiting_on: &[Waiting]) -> Timestamp {
     from_gate.unwrap_or(not_before.at())
 }
 
-impl From<&QueueState> for State {
+impl From<&QueueState> for EntryState {
     fn from(state: &QueueState) -> Self {
         match state {
             QueueState::Waiting => Self::Waiting,
@@ -126,14 +124,10 @@ impl From<&QueueState> for State {
     }
 }
 
-impl Entry {
-    /// Returns the entry of a run that has not ended.
-    pub fn from_run(run: QueuedRun, waiting_on: &[WaitingOn]) -> Self {
-        Self::with_gates(run, waiting_on.iter().map(Waiting::from).collect())
-    }
-
-    /// Returns the entry of a run that has not ended, with a list of gates that several runs share.
-    pub fn with_gates(run: QueuedRun, waiting_on: Arc<[Waiting]>) -> Self {
+impl QueueEntry {
+    /// Returns the entry of a run that has not ended. Its `extras` are those of the run without the values of variables,
+    /// which only the experiment's user and root may read.
+    pub fn new(run: &QueuedRun, extras: String, waiting_on: Arc<[WaitReason]>) -> Self {
         let QueuedRun {
             run: RunId { experiment, number },
             state,
@@ -141,43 +135,42 @@ impl Entry {
             place,
             bypassed,
             submitted,
-            extras,
+            extras: _,
             by,
             origin,
             stop,
         } = run;
-        let extras = without_values(extras);
         Self {
-            run: number,
-            experiment,
-            state: State::from(&state),
+            run: *number,
+            experiment: experiment.clone(),
+            state: EntryState::from(state),
             ended: None,
-            priority,
-            group,
-            submitted: Some(submitted),
-            by: Some(by),
-            origin: Some(origin),
+            priority: *priority,
+            group: group.clone(),
+            submitted: Some(*submitted),
+            by: Some(by.clone()),
+            origin: Some(*origin),
             place: Some(place.0),
             memory: claim.memory,
             gpu: claim.gpu,
             not_before: not_before.map(|not_before| due(not_before, &waiting_on)),
-            after,
-            now,
-            bypassed,
+            after: after.clone(),
+            now: *now,
+            bypassed: *bypassed,
             extras,
             health: None,
             health_reason: None,
-            stop_requested_by: stop,
+            stop_requested_by: stop.clone(),
             waiting_on,
         }
     }
 
     /// Returns the entry of an ended run.
-    pub fn over(run: RunId, end: RunEnd) -> Self {
+    pub fn ended(run: RunId, end: RunEnd) -> Self {
         Self {
             run: run.number,
             experiment: run.experiment,
-            state: State::Ended,
+            state: EntryState::Ended,
             ended: Some(end),
             priority: 0,
             group: GroupName::default(),
@@ -200,28 +193,15 @@ impl Entry {
     }
 }
 
-/// Returns extra settings as all users may see them. Values of variables are for the experiment's user and root only.
-fn without_values(extras: String) -> String {
-    // A fast path: there can be thousands of runs, and few of them set variables.
-    if !extras.contains("environment") {
-        return extras;
-    }
-    match SpecOverlay::parse(SourceFile::new("extras", extras.as_bytes())) {
-        Ok(overlay) => overlay.without_values().to_toml(),
-        // Extras were checked at submission. Unreadable ones are not shown, to be safe.
-        Err(_) => "# these extras cannot be read\n".to_owned(),
-    }
-}
-
-impl<W> Entry<W> {
+impl<W> QueueEntry<W> {
     /// Returns the id of the run.
     pub fn id(&self) -> RunId {
         RunId { experiment: self.experiment.clone(), number: self.run }
     }
 
     /// Returns the entry with another form of its gates.
-    pub(crate) fn with_waiting_on<V>(self, waiting_on: V) -> Entry<V> {
-        Entry {
+    pub fn with_waiting_on<V>(self, waiting_on: V) -> QueueEntry<V> {
+        QueueEntry {
             run: self.run,
             experiment: self.experiment,
             state: self.state,
@@ -252,25 +232,37 @@ impl<W> Entry<W> {
 pub struct Why {
     /// The run with its gates.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: QueueEntry,
     /// The waiting runs before it in starting order, as texts such as `amnesiac_001#3`.
     #[serde(with = "super::run_texts")]
     pub ahead: Vec<RunId>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A closed gate, as a reason why a run waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitReason {
+    /// The name of the gate: `slots`, `memory`, `hold`, …
+    pub gate: Arc<str>,
+    /// The amount that the run needs, in the gate's own unit.
+    #[serde(default)]
+    pub need: Option<Amount>,
+    /// The amount that is available.
+    #[serde(default)]
+    pub have: Option<Amount>,
+    /// Since when the gate is closed for the run.
+    pub since: Timestamp,
+    /// A description, without a full stop.
+    pub text: Arc<str>,
+}
 
-    #[test]
-    fn only_the_names_of_variables_are_shown() {
-        let mut overlay = SpecOverlay::default();
-        overlay.add_environment("TOKEN=secret").unwrap();
-        overlay.add_limit("memory=2G").unwrap();
-        let shown = without_values(overlay.to_toml());
-        assert!(shown.contains("TOKEN") && shown.contains("2G"), "{shown}");
-        assert!(!shown.contains("secret"), "{shown}");
-        assert!(!without_values("environment = secret".to_owned()).contains("secret"));
-        assert_eq!(without_values("limits.tasks = 7".to_owned()), "limits.tasks = 7");
+impl From<&WaitingOn> for WaitReason {
+    fn from(WaitingOn { gate, since }: &WaitingOn) -> Self {
+        Self {
+            gate: gate.name().into(),
+            need: gate.need(),
+            have: gate.have(),
+            since: *since,
+            text: gate.to_string().into(),
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Queries of lists, and the pages of the answers.
 
-use bij_core::ExperimentId;
-use bij_core::queue::GroupName;
 use serde::{Deserialize, Serialize};
 
-use super::State;
-use crate::PAGE_LEN;
+use super::EntryState;
+use crate::ExperimentId;
+use crate::queue::{GroupName, QueuedRun};
+
+/// Largest number of runs, events or minutes in one answer.
+pub const PAGE_LEN: u32 = 1000;
 
 /// A query of the queue; the default returns all runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +21,20 @@ pub struct QueueQuery {
     pub group: Option<GroupName>,
     /// Only runs in this state.
     #[serde(default)]
-    pub state: Option<State>,
+    pub state: Option<EntryState>,
     /// Number of runs at the front to leave out.
     #[serde(default)]
     pub skip: u32,
+}
+
+impl QueueQuery {
+    /// Returns whether the answer includes a run, apart from the runs that it leaves out at the front.
+    pub fn includes(&self, run: &QueuedRun) -> bool {
+        let Self { experiment, group, state, skip: _ } = self;
+        experiment.as_ref().is_none_or(|id| run.run.experiment == *id)
+            && group.as_ref().is_none_or(|group| run.terms.group == *group)
+            && state.is_none_or(|state| EntryState::from(&run.state) == state)
+    }
 }
 
 /// A query of events.

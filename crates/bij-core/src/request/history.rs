@@ -1,10 +1,14 @@
 //! Queries of the ledger. The answers are the ledger's own values.
 
-use bij_core::port::{AttemptQuery, AttemptScan};
-use bij_core::{AttemptKey, BoardMinute, ExperimentId, RunNumber};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::{HISTORY_PAGE_LEN, PAGE_LEN, Refusal, RefusalKind};
+use super::PAGE_LEN;
+use crate::port::{AttemptQuery, AttemptScan};
+use crate::{AttemptKey, BoardMinute, ExperimentId, RunNumber};
+
+/// Largest number of attempts or tallies in one answer; each has up to some kilobytes of evidence.
+pub const HISTORY_PAGE_LEN: u32 = 250;
 
 /// A query of attempts; the default returns the oldest of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,17 @@ pub struct AttemptsQuery {
     pub skip_newest: u32,
 }
 
+/// Why a query of attempts is invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidAttemptsQuery {
+    /// Newest attempts are left out of a query of the oldest.
+    #[error("skip_newest is for the newest attempts: give newest, too")]
+    SkipsNewest,
+    /// The query is for both the oldest and the newest attempts.
+    #[error("after is for the oldest attempts and newest for the newest")]
+    OldestAndNewest,
+}
+
 /// An [`AttemptsQuery`] as a query of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptsPart {
@@ -46,8 +61,8 @@ impl AttemptsQuery {
     /// Returns the query of the ledger, within the limits of one answer.
     ///
     /// # Errors
-    /// [`Refusal`] if the query is for both the oldest and the newest attempts.
-    pub fn part(self) -> Result<AttemptsPart, Refusal> {
+    /// [`InvalidAttemptsQuery`] if the query is for both the oldest and the newest attempts.
+    pub fn part(self) -> Result<AttemptsPart, InvalidAttemptsQuery> {
         let Self { experiment, run, after, newest, skip_newest } = self;
         match newest {
             None if skip_newest == 0 => {
@@ -60,14 +75,10 @@ impl AttemptsQuery {
                 skip_newest: skip_newest as usize,
                 open: false,
             })),
-            None => Err(invalid("skip_newest is for the newest attempts: give newest, too")),
-            Some(_) => Err(invalid("after is for the oldest attempts and newest for the newest")),
+            None => Err(InvalidAttemptsQuery::SkipsNewest),
+            Some(_) => Err(InvalidAttemptsQuery::OldestAndNewest),
         }
     }
-}
-
-fn invalid(text: &str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, text)
 }
 
 /// A query of tallies; the default returns those of all experiments.

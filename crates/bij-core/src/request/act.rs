@@ -1,8 +1,8 @@
 //! Actions on runs, and their results.
 
-use bij_core::queue::GroupName;
-use bij_core::{Outcome, RunId};
 use serde::{Deserialize, Serialize};
+
+use crate::{Outcome, RunId};
 
 /// An action on runs, applied to all of them or to none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,28 +44,17 @@ pub enum MoveTo {
     Behind(#[serde(with = "super::run_text")] RunId),
 }
 
-/// A request to pause or resume admission.
+/// The result of a request for one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pausing {
-    /// The group to pause; absent for all groups.
-    #[serde(default)]
-    pub group: Option<GroupName>,
-    /// Whether admission is paused from now on.
-    pub paused: bool,
-}
-
-/// The result of an action on one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// The run of the action.
+pub struct RunOutcome {
+    /// The run of the request; a name without a number has been resolved.
     #[serde(with = "super::run_text")]
     pub run: RunId,
-    /// Whether the action changed anything.
+    /// Whether the request changed anything; a stop under way counts as a change.
     pub changed: bool,
 }
 
-impl Changed {
+impl RunOutcome {
     /// Returns the result for a run.
     pub fn new(run: RunId, outcome: Outcome) -> Self {
         Self { run, changed: outcome == Outcome::Changed }

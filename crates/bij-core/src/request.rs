@@ -1,4 +1,5 @@
-//! The messages: plain values, the same on the wire and in the output of `bij --json`.
+//! Requests to a coordinator, and their answers: the same values in the client, the server and the coordinator, on the
+//! wire and in the output of `bij --json`.
 //!
 //! Times are RFC 3339 in UTC, sizes are integers of bytes. In JSON every key is present and an absent value is `null`; on
 //! the wire an absent value has no key. An answer may get more keys, and clients ignore unknown ones. A request with an
@@ -8,32 +9,30 @@ mod act;
 mod admission;
 mod board;
 mod entry;
-mod event;
 mod group;
 mod history;
-mod page;
-mod power;
+mod query;
 mod status;
 mod submit;
 mod unit;
-mod waiting;
 
-pub use act::{Act, Changed, MoveTo, Pausing};
+pub use act::{Act, MoveTo, RunOutcome};
 pub use admission::{Admission, AdmissionRequest};
-pub use board::{BoardQuery, BoardSample, ZoneSample};
-pub use entry::{Entry, State, Why};
-pub use event::Event;
-pub use group::{GroupInfo, GroupSetting};
-pub use history::{AttemptsPart, AttemptsQuery, Minutes, MinutesQuery, TalliesQuery};
-pub use page::{EventQuery, Page, QueueQuery};
-pub use power::{PowerSet, PowerSetting};
+pub use board::{BoardQuery, PowerModeRequest, PowerSet, RecordedSample, ZoneSample};
+pub use entry::{EntryState, QueueEntry, WaitReason, Why};
+pub use group::{GroupSetting, GroupStatus, Pausing};
+pub use history::{
+    AttemptsPart, AttemptsQuery, HISTORY_PAGE_LEN, InvalidAttemptsQuery, Minutes, MinutesQuery,
+    TalliesQuery,
+};
+pub use query::{EventQuery, PAGE_LEN, Page, QueueQuery};
 pub use status::CoordinatorStatus;
 pub use submit::{Edit, Submit, SubmitOptions};
 pub use unit::{UnitDone, UnitEffect, UnitRequest, UnitVerb};
-pub use waiting::Waiting;
 
-use bij_core::RunId;
 use serde::{Deserialize, Deserializer, Serializer};
+
+use crate::RunId;
 
 /// Serializes a run as text, `amnesiac_001#3`.
 mod run_text {

@@ -1,11 +1,12 @@
-//! Samples of the board.
+//! Samples of the board, and its power mode.
 
-use bij_core::{Bytes, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// One sample of the board. Unknown values are `None`.
+use crate::{Bytes, Timestamp};
+
+/// One sample of the board that the coordinator has kept. Unknown values are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BoardSample {
+pub struct RecordedSample {
     /// The time of day, which may be set.
     pub at: Timestamp,
     /// The time in microseconds since the boot (`CLOCK_BOOTTIME`), which only increases.
@@ -45,4 +46,28 @@ pub struct BoardQuery {
     /// Only samples later than this, in microseconds since the boot.
     #[serde(default)]
     pub after_usec: u64,
+}
+
+/// A request to switch the board to a power mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerModeRequest {
+    /// The name or number of the mode.
+    pub mode: String,
+    /// Whether a mode that needs a reboot may take effect at the next boot; nothing is rebooted.
+    #[serde(default)]
+    pub allow_reboot_later: bool,
+}
+
+/// The result of a switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerSet {
+    /// The number of the mode.
+    pub id: u32,
+    /// The name of the mode.
+    pub name: String,
+    /// Whether the mode takes effect only at the next boot.
+    pub at_next_boot: bool,
+    /// Whether the request changed anything.
+    pub changed: bool,
 }

@@ -1,8 +1,9 @@
 //! Requests to submit runs, and to change them.
 
-use bij_core::queue::{Dependencies, GroupName};
-use bij_core::{ExperimentId, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::queue::{Dependencies, GroupName};
+use crate::{ExperimentId, TimeSpan, Timestamp};
 
 /// A run to submit. Absent values are taken from the definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

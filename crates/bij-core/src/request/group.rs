@@ -1,12 +1,13 @@
-//! Groups of runs that share slots.
+//! Groups of runs that share slots, and pauses of their admission.
 
-use bij_core::Timestamp;
-use bij_core::queue::{Group, GroupName, SlotsFrom};
 use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::queue::{Group, GroupName, SlotsFrom};
 
 /// A group and its occupation: an element of `bij --json groups`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupInfo {
+pub struct GroupStatus {
     /// The name of the group.
     pub name: GroupName,
     /// Largest number of its runs that are active at the same time.
@@ -39,18 +40,29 @@ pub struct GroupSetting {
     pub slots: Option<u32>,
 }
 
-impl GroupInfo {
-    /// Returns the information about a group that an operator has created.
-    pub fn from_group(group: &Group, running: u32, waiting: u32) -> Self {
+/// A request to pause or resume admission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pausing {
+    /// The group to pause; absent for all groups.
+    #[serde(default)]
+    pub group: Option<GroupName>,
+    /// Whether admission is paused from now on.
+    pub paused: bool,
+}
+
+impl GroupStatus {
+    /// Returns the status of a group without runs.
+    pub fn new(group: &Group, slots_from: Option<SlotsFrom>) -> Self {
         let Group { name, slots, paused } = group;
         Self {
             name: name.clone(),
             slots: *slots,
-            slots_from: slots.map(|_| SlotsFrom::Operator),
+            slots_from,
             paused_by: paused.as_ref().map(|pause| pause.by.clone()),
             paused_since: paused.as_ref().map(|pause| pause.since),
-            running,
-            waiting,
+            running: 0,
+            waiting: 0,
         }
     }
 }

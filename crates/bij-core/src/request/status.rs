@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::{Bytes, ExperimentId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::{Bytes, ExperimentId, Timestamp};
 
 /// The status of the coordinator, and a summary of its queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
