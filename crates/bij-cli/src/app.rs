@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, Global};
-use crate::command;
+use crate::args::Global;
+use crate::command::{self, Cli, Command};
 use crate::complete;
 use crate::context::Context;
 use crate::error::{CliError, Kind};

@@ -1,51 +1,19 @@
-//! The arguments of the command line.
+//! The arguments that several verbs have.
 
-mod experiment;
-mod help;
-mod power;
-mod queue;
-mod run_ref;
-mod simulate;
-mod target;
-mod terms;
-mod verbs;
+use std::env::VarError;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use std::path::PathBuf;
+use bij_core::port::Problem;
+use bij_core::queue::{Dependencies, Dependency, RunRef};
+use bij_core::{ExperimentId, InvalidExperimentId};
+use bij_definition::SpecOverlay;
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+use thiserror::Error;
 
-use clap::{Parser, Subcommand};
-
-pub(crate) use experiment::IdArg;
-pub(crate) use power::{PowerArgs, PowerVerb};
-pub(crate) use queue::{
-    EventsArgs, GroupsArgs, GroupsVerb, MoveArgs, PauseArgs, PriorityArgs, QueueArgs, QueueVerb,
-    RunsArgs, Slots, WaitArgs, WhyArgs,
-};
-pub(crate) use run_ref::RunArg;
-pub(crate) use simulate::SimulateArgs;
-pub(crate) use target::Target;
-pub(crate) use terms::{EditArgs, SubmitArgs};
-pub(crate) use verbs::{
-    BoardArgs, CheckArgs, EnableArgs, HistoryArgs, IdsArgs, LogsArgs, MaybeIdsArgs, RunArgs,
-    ShellArgs, ShowArgs, StartArgs,
-};
-
-/// Runs memory-hungry, crash-prone experiments under limits that PID 1 enforces, restarts those that
-/// crash, and records why each attempt ended.
-#[derive(Debug, Parser)]
-#[command(
-    name = "bij",
-    version,
-    propagate_version = true,
-    after_help = help::ROOT,
-    after_long_help = help::ROOT_LONG,
-    disable_help_subcommand = false
-)]
-pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) global: Global,
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-}
+use crate::complete;
+use crate::error::{CliError, Kind};
 
 /// The options that every verb accepts.
 #[derive(Debug, Default, clap::Args)]
@@ -71,72 +39,176 @@ pub(crate) struct Global {
     pub(crate) root: Option<PathBuf>,
 }
 
-/// The hidden verb by which `bij run` starts processes (see `bij_local::shim`).
-pub(crate) const SHIM: &str = "local-shim";
+/// An experiment id, or the name of its unit with or without `.service`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdArg(pub(crate) ExperimentId);
 
-/// A shell for which there is a completion script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
+impl FromStr for IdArg {
+    type Err = InvalidExperimentId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let instance = match text.strip_prefix("brain-experiment@") {
+            Some(unit) => unit.strip_suffix(".service").unwrap_or(unit),
+            None => text,
+        };
+        ExperimentId::new(instance).map(Self)
+    }
 }
 
-/// The verbs, named as in systemctl where it has the same.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Run experiments or a command in the foreground until they have ended
-    Run(RunArgs),
-    /// Start an experiment; additions hold for this run only
-    Start(StartArgs),
-    #[command(flatten)]
-    Queue(QueueVerb),
-    /// Stop experiments in good order
-    Stop(IdsArgs),
-    /// Stop experiments and start them again, with their current definitions
-    Restart(IdsArgs),
-    /// Start experiments at boot
-    Enable(EnableArgs),
-    /// No longer start experiments at boot
-    Disable(EnableArgs),
-    /// Show the state of experiments, with their last log lines
-    Status(MaybeIdsArgs),
-    /// List all experiments, one per line
-    #[command(visible_alias = "ls")]
-    List,
-    /// Show all properties of experiments as KEY=VALUE
-    Show(ShowArgs),
-    /// List attempts, each with its cause and the evidence
-    History(HistoryArgs),
-    /// Print the output of experiments
-    Logs(LogsArgs),
-    /// Reset the failed state and the start limit of experiments
-    #[command(visible_alias = "reset-failed")]
-    Reset(MaybeIdsArgs),
-    /// Start all experiments that are enabled
-    StartAll,
-    /// Stop all experiments that are up
-    StopAll,
-    /// Check definitions and list all errors, each with file, line and key
-    Check(CheckArgs),
-    /// Show temperatures, clocks and load of this machine, or of the one captured in --root
-    Board(BoardArgs),
-    /// List the power modes of this board, or switch the mode
-    Power(PowerArgs),
-    /// Show what would be done about heat, for a recorded trace or a modelled board
-    Simulate(SimulateArgs),
-    /// Print the JSON Schema of definitions
-    Schema,
-    /// Print the completion script for a shell
-    Completions {
-        /// bash, zsh or fish
-        #[arg(value_name = "SHELL")]
-        shell: Shell,
-    },
-    /// Execute an experiment's command, as the supervisor requests on the standard input
-    #[command(hide = true, name = SHIM)]
-    Shim,
+/// A run: `x#3`, or `x` (or the name of its unit) for the newest run of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunArg(pub(crate) RunRef);
+
+/// The text is not the name of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{found:?} is not a run: write amnesiac_001 for its newest, or amnesiac_001#3")]
+pub(crate) struct InvalidRunArg {
+    found: String,
+}
+
+impl FromStr for RunArg {
+    type Err = InvalidRunArg;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidRunArg { found: text.chars().take(80).collect() };
+        if text.contains('#') {
+            return text.parse().map(Self).map_err(|_| invalid());
+        }
+        text.parse().map(|IdArg(id)| Self(RunRef::Newest(id))).map_err(|_| invalid())
+    }
+}
+
+/// An experiment or a file, as it is given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetArg {
+    /// An experiment, by its id.
+    Experiment(ExperimentId),
+    /// A file with a definition.
+    File(PathBuf),
+}
+
+impl FromStr for TargetArg {
+    type Err = InvalidExperimentId;
+
+    /// A text with a `/`, or with the ending of a definition file, is a file.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ending = Path::new(text).extension().and_then(|ending| ending.to_str());
+        if text.contains('/') || matches!(ending, Some("toml" | "json")) {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        text.parse().map(|IdArg(id)| Self::Experiment(id))
+    }
+}
+
+/// What a command inherits from the shell in which it is typed.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ShellArgs {
+    /// Inherit nothing from this shell's environment, neither PATH nor an activated environment
+    #[arg(long)]
+    pub(crate) clean_env: bool,
+}
+
+/// The arguments of verbs that work on all experiments if none is given.
+#[derive(Debug, Args)]
+pub(crate) struct MaybeIdsArgs {
+    /// Experiments; all if none is given
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
+    pub(crate) ids: Vec<IdArg>,
+}
+
+/// The runs that have to end first.
+#[derive(Debug, Default, Args)]
+pub(crate) struct AfterArgs {
+    /// Start after the success of all of these, separated by commas; `end:RUN` is any end of RUN
+    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids))]
+    pub(crate) after: Vec<Dependency>,
+    /// Start after the first of these, separated by commas
+    #[arg(long, value_name = "RUN,…", value_delimiter = ',', add = ArgValueCandidates::new(complete::ids), conflicts_with = "after")]
+    pub(crate) after_any: Vec<Dependency>,
+}
+
+impl AfterArgs {
+    /// Returns the dependencies; `None` if neither option is given.
+    pub(crate) fn dependencies(&self) -> Option<Dependencies> {
+        match (self.after.as_slice(), self.after_any.as_slice()) {
+            ([], []) => None,
+            ([], any) => Some(Dependencies::Any(any.to_vec())),
+            (all, _) => Some(Dependencies::All(all.to_vec())),
+        }
+    }
+}
+
+/// Options that add to a definition.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Overlay {
+    /// Set a limit: memory, swap, cpu, cpus, tasks or time, written as in a definition
+    #[arg(long = "limit", value_name = "KEY=VALUE", value_parser = check_limit)]
+    limits: Vec<String>,
+    /// Set a variable of the experiment's environment; without =VALUE to its value in this shell
+    #[arg(short = 'E', long = "setenv", value_name = "NAME[=VALUE]", value_parser = check_variable)]
+    environment: Vec<String>,
+}
+
+/// Returns the assignment if it sets a limit.
+fn check_limit(assignment: &str) -> Result<String, String> {
+    check_addition(assignment, |overlay| overlay.add_limit(assignment))
+}
+
+/// Returns the assignment, with the value of this process where none is given, if it sets a variable.
+fn check_variable(text: &str) -> Result<String, String> {
+    let assignment = if text.contains('=') {
+        text.to_owned()
+    } else {
+        let value = std::env::var(text).map_err(|error| match error {
+            VarError::NotPresent => {
+                format!("{text} is not set here\n  hint: -E {text}=VALUE sets it")
+            }
+            VarError::NotUnicode(_) => format!("the value of {text} is not UTF-8"),
+        })?;
+        format!("{text}={value}")
+    };
+    check_addition(&assignment, |overlay| overlay.add_environment(&assignment))
+}
+
+fn check_addition(
+    assignment: &str,
+    add: impl FnOnce(&mut SpecOverlay) -> Result<(), Problem>,
+) -> Result<String, String> {
+    match add(&mut SpecOverlay::default()) {
+        Ok(()) => Ok(assignment.to_owned()),
+        Err(Problem { message, hint: None, .. }) => Err(message),
+        Err(Problem { message, hint: Some(hint), .. }) => Err(format!("{message}\n  hint: {hint}")),
+    }
+}
+
+impl Overlay {
+    /// Returns the additions as an overlay of a definition.
+    pub(crate) fn spec(&self) -> Result<SpecOverlay, CliError> {
+        let mut overlay = SpecOverlay::default();
+        // Each was checked when it was parsed.
+        let limits = self.limits.iter().try_for_each(|limit| overlay.add_limit(limit));
+        let all = limits.and_then(|()| {
+            self.environment.iter().try_for_each(|name| overlay.add_environment(name))
+        });
+        all.map_err(|problem| CliError::new(Kind::Usage, problem.to_string()))?;
+        Ok(overlay)
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_id_unit_or_number() {
+        for (text, run) in
+            [("x", "x"), ("brain-experiment@x.service", "x"), ("x#3", "x#3"), ("x.1#12", "x.1#12")]
+        {
+            let RunArg(read) = text.parse().unwrap();
+            assert_eq!(read.to_string(), run, "{text}");
+        }
+        for bad in ["", "#3", "x#0", "x#", "x#a", "../x#1", "x#1#2"] {
+            assert!(bad.parse::<RunArg>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -12,15 +12,23 @@ use bij_core::{ExperimentId, Layout, RunId};
 use bij_definition::Definitions;
 use bij_store::Reader;
 use clap::CommandFactory as _;
-
-use crate::args::{Cli, Global, Shell};
-use crate::coordinator;
-use crate::error::CliError;
-use crate::scope::{self, HostFacts, Scope};
-use crate::terminal::Terminal;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::{Bash, Fish, Shells, Zsh};
+
+use crate::args::Global;
+use crate::command::Cli;
+use crate::coordinator;
+use crate::error::CliError;
+use crate::scope::{self, Scope, ScopeFacts};
+use crate::terminal::Terminal;
+/// A shell for which there is a completion script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
 
 /// The environment variable that names the calling shell. clap's usual name could be set for another program,
 /// and `bij` would then print completions.
@@ -139,7 +147,7 @@ fn layout() -> Option<Layout> {
     // The shell's script passes that line after the first `--`.
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let global = scope_options(words);
-    let host = HostFacts::observe();
+    let host = ScopeFacts::observe();
     scope::layout(Scope::decide(&global, &host), &global, &host).ok()
 }
 

@@ -12,11 +12,10 @@ use tokio::sync::OnceCell;
 use crate::args::Global;
 use crate::error::{CliError, Kind};
 use crate::history_source::HistorySource;
-use crate::lingering;
 use crate::log_source::{LogFilter, LogSource};
-use crate::scope::{self, HostFacts, Scope};
+use crate::scope::{self, Scope, ScopeFacts, lingering_warning};
 use crate::terminal::Terminal;
-use crate::units::Units;
+use crate::units::{self, ScopeUnits};
 use crate::view::LogRow;
 
 /// The adapters of one call of `bij`, with its scope and paths.
@@ -29,14 +28,14 @@ pub(crate) struct Context {
     /// The command, with options, by which another `bij` uses the same scope and paths: `bij --user`.
     pub(crate) bij_command: String,
     definitions: Definitions,
-    units: OnceCell<Arc<Units>>,
+    units: OnceCell<Arc<ScopeUnits>>,
     history: OnceCell<Arc<HistorySource>>,
 }
 
 impl Context {
     /// Decides scope and paths; opens nothing yet.
     pub(crate) fn new(terminal: Terminal, global: &Global) -> Result<Self, CliError> {
-        let host = HostFacts::observe();
+        let host = ScopeFacts::observe();
         let scope = Scope::decide(global, &host);
         let layout = scope::layout(scope, global, &host)?;
         let definitions = Definitions::new(layout.clone());
@@ -69,7 +68,7 @@ impl Context {
     /// Warns a caller of `--user` if experiments end with the user's last session.
     pub(crate) fn warn_about_lingering(&self) {
         if self.scope == Scope::User
-            && let Some(warning) = lingering::warning(&self.root)
+            && let Some(warning) = lingering_warning(&self.root)
         {
             self.terminal.warning(&warning);
         }
@@ -87,9 +86,8 @@ impl Context {
     }
 
     /// Returns the service manager, which is connected at the first call.
-    pub(crate) async fn units(&self) -> Result<Arc<Units>, CliError> {
-        let connect =
-            || async { crate::units::connect(self.scope, &self.layout).await.map(Arc::new) };
+    pub(crate) async fn units(&self) -> Result<Arc<ScopeUnits>, CliError> {
+        let connect = || async { units::connect(self.scope, &self.layout).await.map(Arc::new) };
         Ok(Arc::clone(self.units.get_or_try_init(connect).await?))
     }
 

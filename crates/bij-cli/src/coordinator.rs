@@ -12,6 +12,7 @@ use crate::scope::Scope;
 
 /// How long a verb waits for a coordinator that was killed; systemd restarts it within seconds.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
+
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Connects by the socket, else by the bus. Waits for a coordinator that was killed.

@@ -1,13 +1,12 @@
 //! Errors of the command line: the kind, the message and the remedies.
 
-mod coordinator;
-mod ports;
+mod remedies;
 
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-pub(crate) use ports::file_error;
+pub(crate) use remedies::file_error;
 
 /// The kind of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,37 @@
 //! Gathers the facts about experiments from all adapters.
 
+mod gpu_memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::{DefinitionSource as _, UnitManager as _};
-use bij_core::{ActiveState, ExperimentId, Tally, UnitStatus};
+use bij_core::request::{EntryState, QueueEntry, QueueQuery};
+use bij_core::{ActiveState, ExperimentId, Progress, Tally, UnitStatus};
 use bij_host::read_progress;
 
 use crate::context::Context;
+use crate::coordinator;
 use crate::error::CliError;
-use crate::view::ExperimentFacts;
+use crate::queue_source::QueueSource;
+use crate::view::WaitingRun;
+
+pub(crate) use gpu_memory::GpuShare;
+
+/// The facts about one experiment.
+#[derive(Clone, Debug)]
+pub(crate) struct ExperimentFacts {
+    pub(crate) id: ExperimentId,
+    /// The status of its unit; `None` if the service manager cannot be reached.
+    pub(crate) unit: Option<UnitStatus>,
+    /// The totals of its history; `None` if the state database cannot be read.
+    pub(crate) tally: Option<Tally>,
+    /// The contents of its progress file.
+    pub(crate) progress: Option<Progress>,
+    /// Its first waiting run.
+    pub(crate) queued: Option<WaitingRun>,
+    /// Its GPU memory, if it is up.
+    pub(crate) gpu: Option<GpuShare>,
+}
 
 /// Returns the facts about some experiments, in the given order.
 ///
@@ -130,4 +153,68 @@ fn warn_definitions_unreadable(context: &Context, error: &CliError) {
 fn warn_history_unreadable(context: &Context, error: &CliError) {
     context.terminal.warning(&format!("{}; showing no history", error.sentence()));
     error.hints.iter().for_each(|hint| context.terminal.hint(hint));
+}
+
+/// Up to this many experiments, one query is made for each; for more, the whole queue is read.
+const SINGLE_QUERIES: usize = 3;
+
+/// Adds to each experiment the first of its waiting runs, and its GPU memory. If the queue cannot be read,
+/// this prints a warning and adds no runs.
+pub(crate) async fn add_waiting_runs(context: &Context, all: &mut [ExperimentFacts]) {
+    let ids: Vec<ExperimentId> = all.iter().map(|facts| facts.id.clone()).collect();
+    let source = queue_source(context).await;
+    gpu_memory::add(context, &source, all).await;
+    let waiting = match first_in(&source, &ids).await {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            context.terminal.warning(&format!("{}; showing no queue", error.sentence()));
+            return;
+        }
+    };
+    for facts in all {
+        facts.queued = waiting.get(&facts.id).cloned();
+    }
+}
+
+/// Returns the first waiting run of each of these experiments that has one.
+pub(crate) async fn first_waiting_runs(
+    context: &Context,
+    ids: &[ExperimentId],
+) -> Result<BTreeMap<ExperimentId, WaitingRun>, CliError> {
+    first_in(&queue_source(context).await, ids).await
+}
+
+async fn first_in(
+    source: &QueueSource,
+    ids: &[ExperimentId],
+) -> Result<BTreeMap<ExperimentId, WaitingRun>, CliError> {
+    let mut first = BTreeMap::new();
+    for entry in entries(source, ids).await? {
+        if matches!(entry.state, EntryState::Waiting | EntryState::Held) {
+            first.entry(entry.experiment.clone()).or_insert_with(|| WaitingRun::from(entry));
+        }
+    }
+    Ok(first)
+}
+
+/// Returns the coordinator if it answers on its socket, else the store: showing experiments must not wait
+/// for the bus.
+async fn queue_source(context: &Context) -> QueueSource {
+    match coordinator::connect_to_socket(&context.layout).await {
+        Ok(client) => QueueSource::Coordinator(client),
+        Err(_) => QueueSource::from_store(context),
+    }
+}
+
+/// Returns runs in starting order; at least all runs of these experiments.
+async fn entries(source: &QueueSource, ids: &[ExperimentId]) -> Result<Vec<QueueEntry>, CliError> {
+    if ids.len() > SINGLE_QUERIES {
+        return source.queue(&QueueQuery::default()).await;
+    }
+    let mut entries = Vec::new();
+    for id in ids {
+        let query = QueueQuery { experiment: Some(id.clone()), ..QueueQuery::default() };
+        entries.extend(source.queue(&query).await?);
+    }
+    Ok(entries)
 }

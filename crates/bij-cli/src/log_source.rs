@@ -1,7 +1,6 @@
 //! Where log lines are read: from the journal, or from the files of `bij run`.
 
 mod files;
-mod follower;
 mod journal;
 mod missing;
 
@@ -13,11 +12,10 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::scope::Scope;
 use crate::view::{BootClock, LogRow};
-
-pub(crate) use follower::JournalFollower;
+pub(crate) use journal::JournalFollower;
 pub(crate) use missing::{MissingLines, kept_lines};
 
-/// Selects log lines.
+/// The log lines to read: those that fulfil every condition that is set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogFilter {
     /// Lines of these experiments; of all if empty.
@@ -43,10 +41,6 @@ pub(crate) enum LogSource {
     Files(LogReader),
 }
 
-/// A function that is called with each line.
-pub(crate) trait Sink: FnMut(LogRow) -> Result<(), CliError> {}
-impl<F: FnMut(LogRow) -> Result<(), CliError>> Sink for F {}
-
 impl LogSource {
     /// Returns the source of the context's scope.
     pub(crate) fn new(context: &Context) -> Self {
@@ -58,7 +52,11 @@ impl LogSource {
     }
 
     /// Calls `sink` with each line that there is.
-    pub(crate) fn read(&self, filter: &LogFilter, sink: impl Sink) -> Result<(), CliError> {
+    pub(crate) fn read(
+        &self,
+        filter: &LogFilter,
+        sink: impl FnMut(LogRow) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         let hues = Hues::new(filter);
         match self {
             Self::Journal(journal) => journal::read(journal, filter, false, hues, sink),
@@ -79,7 +77,11 @@ impl LogSource {
     }
 
     /// Calls `sink` with each line that there is and each new one, until it returns an error.
-    pub(crate) fn follow(&self, filter: &LogFilter, sink: impl Sink) -> Result<(), CliError> {
+    pub(crate) fn follow(
+        &self,
+        filter: &LogFilter,
+        sink: impl FnMut(LogRow) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         let hues = Hues::new(filter);
         match self {
             Self::Journal(journal) => journal::read(journal, filter, true, hues, sink),

@@ -9,12 +9,11 @@ use bij_core::queue::{Event, RunRef};
 use bij_core::request::{CoordinatorStatus, EventQuery, QueueEntry, QueueQuery, Why};
 use bij_store::Reader;
 
-pub(crate) use open_runs::{FinishedRun, OpenRuns};
-pub(crate) use watch::QueueWatch;
-
 use crate::context::Context;
 use crate::error::CliError;
 use crate::{coordinator, history_source};
+pub(crate) use open_runs::{FinishedRun, OpenRuns};
+pub(crate) use watch::QueueWatch;
 
 /// A source of runs and events; both sources number them alike.
 pub(crate) enum QueueSource {

@@ -1,10 +1,12 @@
 //! The scope of a call, which decides the manager and the paths.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use bij_core::Layout;
 use bij_core::caller_environment::DEFAULT_PATH;
+use nix::unistd::{User, geteuid};
 
 use crate::args::Global;
 use crate::error::{CliError, Kind};
@@ -22,7 +24,7 @@ pub(crate) enum Scope {
 
 /// The facts about host and process that decide scope and paths.
 #[derive(Clone, Debug)]
-pub(crate) struct HostFacts {
+pub(crate) struct ScopeFacts {
     /// Whether systemd is PID 1: `/run/systemd/system` exists (`sd_booted(3)`).
     pub(crate) systemd: bool,
     /// Whether the caller is root.
@@ -33,13 +35,13 @@ pub(crate) struct HostFacts {
     pub(crate) runtime_dir: Option<OsString>,
 }
 
-impl HostFacts {
+impl ScopeFacts {
     /// Reads the facts about this process.
     pub(crate) fn observe() -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             systemd: Path::new("/run/systemd/system").is_dir(),
-            root: nix::unistd::geteuid().is_root(),
+            root: geteuid().is_root(),
             home: set("HOME"),
             config_home: set("XDG_CONFIG_HOME"),
             state_home: set("XDG_STATE_HOME"),
@@ -57,7 +59,7 @@ impl Scope {
     }
 
     /// Decides the scope from the options; below `--root` there is no manager.
-    pub(crate) fn decide(global: &Global, host: &HostFacts) -> Self {
+    pub(crate) fn decide(global: &Global, host: &ScopeFacts) -> Self {
         if global.local || global.root.is_some() || !host.systemd {
             Self::Local
         } else if global.user {
@@ -84,7 +86,7 @@ impl Scope {
 ///
 /// # Errors
 /// If the user's paths are needed and neither `HOME` nor the XDG variables give them.
-pub(crate) fn layout(scope: Scope, global: &Global, host: &HostFacts) -> Result<Layout, CliError> {
+pub(crate) fn layout(scope: Scope, global: &Global, host: &ScopeFacts) -> Result<Layout, CliError> {
     let root = global.root.as_deref();
     let own = global.user || (scope == Scope::Local && !host.root && root.is_none());
     if !own {
@@ -115,6 +117,30 @@ pub(crate) fn layout(scope: Scope, global: &Global, host: &HostFacts) -> Result<
     Ok(Layout::user(&below_root(config), &below_root(state), &below_root(runtime)))
 }
 
+/// The directory in which logind keeps a file for each user whose manager runs without a session
+/// (`loginctl enable-linger`; systemd-logind.service(8)).
+const LINGER: &str = "var/lib/systemd/linger";
+
+/// Returns a warning if the user's service manager, with all its units, ends with the user's last session.
+/// `root` is the root of the machine's files.
+pub(crate) fn lingering_warning(root: &Path) -> Option<String> {
+    let user = User::from_uid(geteuid()).ok()??.name;
+    is_lingering_off(root, &user).then(|| {
+        format!(
+            "lingering is off for {user}: experiments under `systemd --user` are stopped when the last \
+             session ends, and none starts before the next login; `loginctl enable-linger` changes this"
+        )
+    })
+}
+
+/// Returns whether lingering is off; `false` also if that is not known.
+fn is_lingering_off(root: &Path, user: &str) -> bool {
+    let missing = |path: &Path| {
+        path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    missing(&root.join(LINGER).join(user))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,8 +149,8 @@ mod tests {
         Global { json: false, no_color: false, quiet: false, user: false, local: false, root: None }
     }
 
-    fn host(systemd: bool, root: bool) -> HostFacts {
-        HostFacts {
+    fn host(systemd: bool, root: bool) -> ScopeFacts {
+        ScopeFacts {
             systemd,
             root,
             home: Some("/home/a".into()),
@@ -146,7 +172,7 @@ mod tests {
 
     #[test]
     fn root_has_the_systems_paths_and_others_their_own() {
-        let paths = |global: &Global, host: &HostFacts| {
+        let paths = |global: &Global, host: &ScopeFacts| {
             layout(Scope::decide(global, host), global, host).unwrap().database()
         };
         let (systems, own) =
@@ -161,8 +187,21 @@ mod tests {
 
     #[test]
     fn a_missing_home_is_a_usage_error() {
-        let homeless = HostFacts { home: None, ..host(false, false) };
+        let homeless = ScopeFacts { home: None, ..host(false, false) };
         let error = layout(Scope::Local, &global(), &homeless).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
+    }
+
+    #[test]
+    fn lingering_is_off_for_a_user_without_a_file_of_logind() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(
+            is_lingering_off(root.path(), "ann"),
+            "logind makes the directory with the first file"
+        );
+        std::fs::create_dir_all(root.path().join(LINGER)).unwrap();
+        std::fs::write(root.path().join(LINGER).join("ann"), "").unwrap();
+        assert!(!is_lingering_off(root.path(), "ann"));
+        assert!(is_lingering_off(root.path(), "ben"));
     }
 }

@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use crate::args::Global;
 use crate::error::CliError;
-use crate::symbols;
-use crate::view::{BootClock, Format, LocalZone, Tone, View, for_terminal, in_json};
+use crate::view::{
+    BootClock, LocalZone, TextFormat, Tone, View, for_terminal, in_ascii, in_json, is_utf8,
+};
 
 /// The streams of the process: stdout for results, stderr for messages.
 #[derive(Clone, Copy)]
@@ -14,8 +15,8 @@ pub(crate) struct Terminal {
     json: bool,
     quiet: bool,
     utf8: bool,
-    out: Stream,
-    err: Stream,
+    out: OutputStream,
+    err: OutputStream,
 }
 
 /// Returns the width of a terminal in columns, from `$COLUMNS` or from the terminal itself.
@@ -26,13 +27,13 @@ fn width(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<
 
 /// The properties of one stream.
 #[derive(Clone, Copy)]
-struct Stream {
+struct OutputStream {
     is_terminal: bool,
     colour: bool,
     width: Option<usize>,
 }
 
-impl Stream {
+impl OutputStream {
     fn new(is_terminal: bool, wants_colour: bool, width: Option<usize>) -> Self {
         Self {
             is_terminal,
@@ -50,13 +51,13 @@ impl Terminal {
         Self {
             json: global.json,
             quiet: global.quiet,
-            utf8: symbols::is_utf8(|name| std::env::var_os(name)),
-            out: Stream::new(
+            utf8: is_utf8(|name| std::env::var_os(name)),
+            out: OutputStream::new(
                 out.is_terminal(),
                 wants_colour,
                 width(terminal_size::terminal_size_of(&out)),
             ),
-            err: Stream::new(
+            err: OutputStream::new(
                 err.is_terminal(),
                 wants_colour,
                 width(terminal_size::terminal_size_of(&err)),
@@ -82,23 +83,26 @@ impl Terminal {
     }
 
     /// Returns the format of text on stdout, at the current time.
-    pub(crate) fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> TextFormat {
         format(self.out)
     }
 
     /// Returns the format of text on stderr, at the current time.
-    pub(crate) fn err_format(&self) -> Format {
+    pub(crate) fn err_format(&self) -> TextFormat {
         format(self.err)
     }
 
     /// Returns the terminal with the current width of stderr, which may have been resized.
     pub(crate) fn remeasured(&self) -> Self {
-        let Stream { is_terminal, colour, .. } = self.err;
+        let OutputStream { is_terminal, colour, .. } = self.err;
         let width = width(terminal_size::terminal_size_of(io::stderr()));
-        Self { err: Stream { is_terminal, colour, width: width.filter(|_| is_terminal) }, ..*self }
+        Self {
+            err: OutputStream { is_terminal, colour, width: width.filter(|_| is_terminal) },
+            ..*self
+        }
     }
 
-    /// Prints a result.
+    /// Prints a result on stdout, as text or as JSON.
     pub(crate) fn show(&self, view: &impl View) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json && self.out.is_terminal {
@@ -116,7 +120,7 @@ impl Terminal {
         &self,
         out: &mut impl Write,
         view: &impl View,
-        format: &Format,
+        format: &TextFormat,
     ) -> io::Result<()> {
         let mut text = Vec::new();
         view.text(&mut text, format)?;
@@ -128,8 +132,8 @@ impl Terminal {
     fn escaped<'a>(&self, text: &'a str, colour: bool) -> Cow<'a, str> {
         match for_terminal(text, colour) {
             safe if self.utf8 => safe,
-            Cow::Borrowed(safe) => symbols::in_ascii(safe),
-            Cow::Owned(safe) => symbols::in_ascii(&safe).into_owned().into(),
+            Cow::Borrowed(safe) => in_ascii(safe),
+            Cow::Owned(safe) => in_ascii(&safe).into_owned().into(),
         }
     }
 
@@ -157,7 +161,7 @@ impl Terminal {
         }
         let size = terminal_size::terminal_size_of(io::stdout());
         let mut text = Vec::new();
-        self.write_text(&mut text, view, &Format { width: width(size), ..self.format() })?;
+        self.write_text(&mut text, view, &TextFormat { width: width(size), ..self.format() })?;
         let height = size.map_or(usize::MAX, |(_, height)| usize::from(height.0));
         let mut out = BufWriter::new(io::stdout().lock());
         out.write_all(&screen(&text, height))?;
@@ -247,7 +251,7 @@ fn write_json(out: &mut impl Write, value: serde_json::Result<String>) -> io::Re
 pub(crate) struct Pieces<'a> {
     terminal: &'a Terminal,
     out: BufWriter<io::Stdout>,
-    format: Format,
+    format: TextFormat,
     array: JsonArray,
 }
 
@@ -357,8 +361,8 @@ impl Drawing {
     }
 }
 
-fn format(stream: Stream) -> Format {
-    Format {
+fn format(stream: OutputStream) -> TextFormat {
+    TextFormat {
         colour: stream.colour,
         is_terminal: stream.is_terminal,
         width: stream.width,

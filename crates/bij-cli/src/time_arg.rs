@@ -5,6 +5,9 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use crate::context::Context;
+use crate::error::{CliError, Kind};
+
 /// A text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -16,12 +19,12 @@ pub(crate) struct InvalidTime {
 
 /// The value of `--not-before`: `22:00` is a time of day, `+1h` a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotBefore {
+pub(crate) enum NotBeforeArg {
     At(Timestamp),
     After(TimeSpan),
 }
 
-impl NotBefore {
+impl NotBeforeArg {
     /// Parses a span after `+`, or a time as [`parse`] does.
     pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Self, InvalidTime> {
         let span = text.trim().strip_prefix('+').and_then(|span| span.trim().parse().ok());
@@ -46,6 +49,17 @@ impl NotBefore {
             Self::After(span) => Some(span),
         }
     }
+}
+
+/// Parses the value of `--not-before`, if it is given.
+pub(crate) fn parse_not_before(
+    context: &Context,
+    text: Option<&String>,
+) -> Result<Option<NotBeforeArg>, CliError> {
+    let format = context.terminal.format();
+    let time =
+        text.map(|text| NotBeforeArg::parse(text, format.now, format.zone.get())).transpose();
+    time.map_err(|error| CliError::new(Kind::Usage, error.to_string()))
 }
 
 /// Parses a time in the caller's time zone, relative to `now`.
@@ -115,8 +129,8 @@ mod tests {
     #[test]
     fn a_span_is_kept_apart_from_a_time_of_day() {
         let now: Timestamp = "2026-11-23T22:10:00Z".parse().unwrap();
-        let read = |text: &str| NotBefore::parse(text, now, &TimeZone::UTC);
-        assert_eq!(read("+1h 5min"), Ok(NotBefore::After(TimeSpan::from_secs(3900))));
+        let read = |text: &str| NotBeforeArg::parse(text, now, &TimeZone::UTC);
+        assert_eq!(read("+1h 5min"), Ok(NotBeforeArg::After(TimeSpan::from_secs(3900))));
         assert_eq!(read("22:30").unwrap().at(), "2026-11-23T22:30:00Z".parse().ok());
         assert_eq!(read("-90s").unwrap().delay(), None, "it has passed");
         assert!(read("+soon").is_err() && read("soon").is_err());

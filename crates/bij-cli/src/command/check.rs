@@ -2,23 +2,36 @@
 
 mod host;
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::port::{DefinitionSource as _, FindError, Found, Problem, Warning};
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
-use crate::args::{CheckArgs, Target};
+use crate::args::TargetArg;
+use crate::complete;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
-use crate::view::{Checked, CheckedDefinition, Finding};
+use crate::view::{TextFormat, Tone, View, visible};
+
+/// The arguments of `bij check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files or experiments; all experiments if none is given
+    #[arg(value_name = "FILE|ID", add = ArgValueCompleter::new(complete::targets))]
+    targets: Vec<TargetArg>,
+}
 
 /// Checks files and experiments; all experiments if none is named.
-pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError> {
+pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError> {
     let mut checked = Vec::new();
     for target in &args.targets {
         checked.push(match target {
-            Target::Experiment(id) => experiment(context, id)?,
-            Target::File(path) => file(context, path)?,
+            TargetArg::Experiment(id) => experiment(context, id)?,
+            TargetArg::File(path) => file(context, path)?,
         });
     }
     if args.targets.is_empty() {
@@ -147,4 +160,104 @@ fn check_found(
 
 fn broken(id: Option<String>, source: String, problems: Vec<Finding>) -> CheckedDefinition {
     CheckedDefinition { id, source, ok: false, problems, warnings: Vec::new() }
+}
+
+/// The checked definitions: `bij check`.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Checked(Vec<CheckedDefinition>);
+
+/// One definition with its findings.
+#[derive(Clone, Debug, Serialize)]
+struct CheckedDefinition {
+    /// Its id; for a file outside the directories of definitions, the id that it would get.
+    id: Option<String>,
+    /// The path of its file.
+    source: String,
+    /// Whether the definition can be used.
+    ok: bool,
+    problems: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+/// A problem or a warning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Finding {
+    file: String,
+    line: Option<usize>,
+    key: Option<String>,
+    message: String,
+    hint: Option<String>,
+}
+
+impl From<&Problem> for Finding {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            file: problem.place.file.clone(),
+            line: problem.place.line,
+            key: problem.key.clone(),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        }
+    }
+}
+
+impl From<&Warning> for Finding {
+    fn from(warning: &Warning) -> Self {
+        Self {
+            file: warning.place.file.clone(),
+            line: warning.place.line,
+            key: None,
+            message: warning.message.clone(),
+            hint: None,
+        }
+    }
+}
+
+impl Finding {
+    /// Creates a finding about a setting of a file; its line is not known.
+    pub(crate) fn about_key(file: &str, key: &str, message: String) -> Self {
+        let key = Some(key.to_owned());
+        Self { file: file.to_owned(), line: None, key, message, hint: None }
+    }
+
+    fn write(
+        &self,
+        out: &mut dyn Write,
+        format: &TextFormat,
+        tone: Tone,
+        word: &str,
+    ) -> io::Result<()> {
+        let place = match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.clone(),
+        };
+        let key = self.key.as_ref().map_or_else(String::new, |key| format!("{}: ", visible(key)));
+        let word = format.paint(tone, word);
+        writeln!(out, "{}: {word}: {key}{}", visible(&place), visible(&self.message))?;
+        match &self.hint {
+            Some(hint) => {
+                writeln!(out, "  {} {}", format.paint(Tone::Accent, "hint:"), visible(hint))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl View for Checked {
+    fn text(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
+        for definition in &self.0 {
+            for problem in &definition.problems {
+                problem.write(out, format, Tone::Bad, "error")?;
+            }
+            for warning in &definition.warnings {
+                warning.write(out, format, Tone::Busy, "warning")?;
+            }
+            if definition.ok {
+                let word = format.paint(Tone::Good, "ok");
+                writeln!(out, "{}: {word}", visible(&definition.source))?;
+            }
+        }
+        Ok(())
+    }
 }

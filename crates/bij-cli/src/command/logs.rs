@@ -2,18 +2,55 @@
 
 use bij_core::port::{AttemptScan, DefinitionSource as _};
 use bij_core::{Attempt, AttemptNumber, ExperimentId, RunNumber};
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
-use crate::args::{IdArg, LogsArgs};
+use crate::args::IdArg;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::log_source::{LogFilter, LogSource, kept_lines};
-use crate::time_arg;
+use crate::{complete, time_arg};
+
+/// The text below `bij logs --help`.
+const HELP: &str = "\
+Times are written as in journalctl: \"2026-11-23 22:00\", \"22:00\", now, today, yesterday,
+-90s, \"1 hour ago\", or RFC 3339. `bij logs ID 100` is `bij logs ID -n 100`.";
+
+/// The arguments of `bij logs`.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct LogsArgs {
+    /// Experiments; all if none is given
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
+    pub(super) ids: Vec<IdArg>,
+    /// Continue with new lines as they are written
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Show the newest N lines only
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) lines: Option<usize>,
+    /// Show lines from this time on
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(super) since: Option<String>,
+    /// Show lines up to this time
+    #[arg(short = 'U', long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Show one attempt of the newest run, or of the run given by --run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Show one run only
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    run: Option<u32>,
+    /// Show lines that match a regular expression; without capitals in it, case is ignored
+    #[arg(short, long, value_name = "PATTERN")]
+    grep: Option<String>,
+}
 
 /// The number of lines before those that `--follow` waits for, as in `journalctl -f`.
 const LINES_BEFORE_FOLLOW: usize = 10;
 
 /// Shows lines, and with `--follow` continues until it is interrupted.
-pub(crate) async fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
+pub(super) async fn logs(context: &Context, args: &LogsArgs) -> Result<(), CliError> {
     let filter = log_filter(context, args).await?;
     let source = LogSource::new(context);
     if args.follow {

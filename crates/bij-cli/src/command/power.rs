@@ -1,19 +1,46 @@
 //! `bij power`: the power modes of the board.
 
+use std::io::{self, Write};
+
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
 use bij_core::request::{EntryState, PowerModeRequest, PowerSet, QueueQuery};
 use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
+use clap::{Args, Subcommand};
+use serde::Serialize;
 
-use crate::args::{PowerArgs, PowerVerb};
 use crate::context::Context;
 use crate::coordinator;
 use crate::error::{CliError, Kind};
 use crate::queue_source::QueueSource;
-use crate::view::{ChangeResult, PowerPage};
+use crate::view::{Cell, ChangeResult, Table, TableColumn, TextFormat, Tone, View};
+
+/// The arguments of `bij power`.
+#[derive(Debug, Args)]
+pub(crate) struct PowerArgs {
+    /// Without a verb the modes are listed
+    #[command(subcommand)]
+    verb: Option<PowerVerb>,
+}
+
+/// The verbs of `bij power`.
+#[derive(Debug, Subcommand)]
+enum PowerVerb {
+    /// List the power modes of this board: which is in force, and which need a reboot
+    List,
+    /// Switch the board to a power mode
+    Set {
+        /// The name or number of the mode
+        #[arg(value_name = "MODE")]
+        mode: String,
+        /// Let the next boot come up in the mode if it needs a reboot; the board is not rebooted
+        #[arg(long)]
+        allow_reboot_later: bool,
+    },
+}
 
 /// Lists the modes, or switches the mode.
-pub(crate) async fn power(context: &Context, args: &PowerArgs) -> Result<(), CliError> {
+pub(super) async fn power(context: &Context, args: &PowerArgs) -> Result<(), CliError> {
     match &args.verb {
         None | Some(PowerVerb::List) => list(context),
         Some(PowerVerb::Set { mode, allow_reboot_later }) => {
@@ -107,4 +134,66 @@ fn to_cli_error(error: &SwitchError) -> CliError {
         _ => Kind::Failed,
     };
     error.remedy().into_iter().fold(CliError::from_error(kind, error), CliError::hint)
+}
+
+/// The power modes: `bij power`.
+#[derive(Clone, Debug, Serialize)]
+struct PowerPage {
+    power_modes: Vec<ModeRow>,
+    /// Whether all clocks are held at their present rates, if that is known.
+    clocks_held: Option<bool>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ModeRow {
+    id: u32,
+    name: String,
+    in_force: bool,
+    at_next_boot: bool,
+    needs_reboot: Option<bool>,
+}
+
+impl PowerPage {
+    /// Creates the page from the offered modes, the one in force, and the one of the next boot.
+    pub(crate) fn new(
+        offered: &[OfferedMode],
+        current: Option<u32>,
+        at_next_boot: Option<u32>,
+        clocks_held: Option<bool>,
+    ) -> Self {
+        let row = |mode: &OfferedMode| ModeRow {
+            id: mode.id,
+            name: mode.name.clone(),
+            in_force: current == Some(mode.id),
+            at_next_boot: at_next_boot == Some(mode.id),
+            needs_reboot: mode.needs_reboot.as_ref().ok().copied(),
+        };
+        Self { power_modes: offered.iter().map(row).collect(), clocks_held }
+    }
+}
+
+impl View for PowerPage {
+    fn text(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
+        let mut table = Table::new([
+            TableColumn::right("ID"),
+            TableColumn::left("MODE"),
+            TableColumn::left(""),
+        ]);
+        for mode in &self.power_modes {
+            let (tone, note) = match (mode.in_force, mode.at_next_boot, mode.needs_reboot) {
+                (true, ..) => (Tone::Good, "in force"),
+                (false, true, _) => (Tone::Busy, "at the next boot"),
+                (false, false, Some(true)) => (Tone::Plain, "needs a reboot"),
+                (false, false, Some(false)) => (Tone::Plain, ""),
+                (false, false, None) => (Tone::Plain, "may need a reboot"),
+            };
+            let name: Cell<'_> = mode.name.as_str().into();
+            table.row([mode.id.to_string().into(), name, Cell::new(tone, note)]);
+        }
+        table.write(out, format)?;
+        if self.clocks_held == Some(true) {
+            writeln!(out, "All clocks are held at their present rates.")?;
+        }
+        Ok(())
+    }
 }

@@ -1,24 +1,44 @@
 //! `bij show`: all properties of experiments.
 
+mod overrides;
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
 use bij_definition::settings_by_key;
 use bij_systemd::SettingsInForce;
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
-use crate::args::{IdArg, ShowArgs};
+use crate::args::IdArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::facts;
+use crate::facts::ExperimentFacts;
 use crate::units::settings_in_force;
-use crate::view::{
-    AllProperties, ExperimentFacts, Properties, Setting, Status, WaitingRun,
-    settings_with_overrides,
-};
-use crate::waiting_runs;
+use crate::view::{ExperimentStatus, TextFormat, View, WaitingRun, visible};
+use crate::{complete, facts};
+use overrides::settings_with_overrides;
+
+/// The arguments of `bij show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Experiments; all if none is given
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
+    ids: Vec<IdArg>,
+    /// Show these keys only, separated by commas
+    #[arg(short, long = "property", value_name = "KEY", value_delimiter = ',')]
+    properties: Vec<String>,
+    /// Print values without their keys
+    #[arg(long)]
+    value: bool,
+}
 
 /// Shows all properties, or the given ones.
-pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
+pub(super) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
     let ids: Vec<ExperimentId> = args.ids.iter().map(|IdArg(id)| id.clone()).collect();
     for id in &ids {
         context.must_exist(id).await?;
@@ -27,18 +47,18 @@ pub(crate) async fn show(context: &Context, args: &ShowArgs) -> Result<(), CliEr
         [] => facts::read_all(context).await?,
         ids => facts::read(context, ids).await,
     };
-    waiting_runs::add(context, &mut all).await;
+    facts::add_waiting_runs(context, &mut all).await;
     let mut shown = Vec::new();
     for facts in all {
         let in_force = in_force(context, &facts.id).await;
         let all = properties(context, facts, in_force.as_ref());
-        shown.push(Properties { all, values_only: args.value }.only(&args.properties));
+        shown.push(PropertyList { all, values_only: args.value }.only(&args.properties));
     }
     match (ids.len(), shown.pop()) {
         (1, Some(one)) => context.terminal.show(&one),
         (_, last) => {
             shown.extend(last);
-            context.terminal.show(&AllProperties(shown))
+            context.terminal.show(&PropertyLists(shown))
         }
     }
 }
@@ -57,7 +77,7 @@ fn properties(
     let id = facts.id.clone();
     let mut all = from_unit(&facts);
     all.extend(from_ledger(&facts));
-    all.extend(from_status(&Status::new(facts)));
+    all.extend(from_status(&ExperimentStatus::new(facts)));
     all.extend(from_layout(context, &id));
     match context.definitions().find(&id) {
         Ok(found) => {
@@ -138,7 +158,7 @@ fn from_ledger(facts: &ExperimentFacts) -> Vec<Setting> {
 }
 
 /// Returns the properties that `bij status` shows, by systemd's names where it has one.
-fn from_status(status: &Status) -> Vec<Setting> {
+fn from_status(status: &ExperimentStatus) -> Vec<Setting> {
     let by_cause = status.crashes_by_cause.iter().flatten();
     let by_cause: Map<String, Value> =
         by_cause.map(|(cause, count)| (cause.to_string(), Value::from(*count))).collect();
@@ -180,4 +200,72 @@ fn from_layout(context: &Context, id: &ExperimentId) -> Vec<Setting> {
         ("Database", layout.database()),
     ];
     paths.into_iter().map(|(key, path)| setting(key, path.display().to_string())).collect()
+}
+
+/// A setting or another property: its key, and its value; null is systemd's default or none.
+pub(crate) type Setting = (String, Value);
+
+/// The properties of one experiment: `bij show`.
+#[derive(Clone, Debug)]
+struct PropertyList {
+    all: Vec<Setting>,
+    /// Whether the values are printed without their keys.
+    values_only: bool,
+}
+
+impl PropertyList {
+    /// Returns the properties with these keys only, in this order; unknown keys are ignored, as in systemctl.
+    #[must_use]
+    pub(crate) fn only(mut self, keys: &[String]) -> Self {
+        if !keys.is_empty() {
+            let find = |key: &String| self.all.iter().find(|(name, _)| name == key).cloned();
+            self.all = keys.iter().filter_map(find).collect();
+        }
+        self
+    }
+}
+
+impl Serialize for PropertyList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.all.len()))?;
+        for (key, value) in &self.all {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl View for PropertyList {
+    fn text(&self, out: &mut dyn Write, _: &TextFormat) -> io::Result<()> {
+        for (key, value) in &self.all {
+            let value = match value {
+                Value::Null => Cow::default(),
+                Value::String(text) => visible(text),
+                other => other.to_string().into(),
+            };
+            if self.values_only {
+                writeln!(out, "{value}")?;
+            } else {
+                writeln!(out, "{key}={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The properties of several experiments: blocks with a blank line between them, in JSON an array.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(transparent)]
+struct PropertyLists(Vec<PropertyList>);
+
+impl View for PropertyLists {
+    fn text(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
+        for (at, properties) in self.0.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            properties.text(out, format)?;
+        }
+        Ok(())
+    }
 }

@@ -1,25 +1,46 @@
 //! `bij start` and `bij start-all`.
 
-mod submission;
-
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use bij_core::ExperimentId;
+use bij_api::Client;
 use bij_core::port::{DefinitionSource as _, FindError, UnitManager as _};
-use bij_core::request::Submit;
+use bij_core::queue::RunRef;
+use bij_core::request::{EntryState, QueueEntry, Submit, SubmitOptions};
+use bij_core::{ExperimentId, RunEnd};
 use bij_definition::{SpecOverlay, to_toml};
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::change_units::{UnitAction, apply};
 use super::check::must_be_startable;
-use super::unit_action::{UnitAction, apply};
-use crate::args::{IdArg, StartArgs};
+use crate::args::{IdArg, Overlay};
 use crate::context::Context;
-use crate::coordinator;
 use crate::error::{CliError, Kind};
+use crate::queue_source::QueueWatch;
 use crate::scope::Scope;
+use crate::view::{Effect, UnitOutcome, UnitOutcomes, WaitingRun};
+use crate::{complete, coordinator};
+
+/// The arguments of `bij start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// The experiment to start
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(complete::ids))]
+    id: IdArg,
+    /// A configuration file for the experiment in this run
+    #[arg(value_name = "CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    overlay: Overlay,
+    /// Do not wait for gates such as memory or heat
+    #[arg(long)]
+    now: bool,
+}
 
 /// Starts one experiment; additions hold for this run only.
-pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
+pub(super) async fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
     let IdArg(id) = &args.id;
     let StartArgs { id: _, config, overlay, now } = args;
     let mut extras = overlay.spec()?;
@@ -56,7 +77,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
     if let Some(client) = coordinator.filter(|_| must_submit && !up) {
         let extras = if extras.is_empty() { String::new() } else { extras.to_toml() };
         let submission = Submit { extras, now: *now, ..Submit::new(id.clone()) };
-        return submission::start(context, &client, submission).await;
+        return start_by_submission(context, &client, submission).await;
     }
     if !up {
         set_extras(context, id, &extras)?;
@@ -70,7 +91,7 @@ pub(crate) async fn start(context: &Context, args: &StartArgs) -> Result<(), Cli
 }
 
 /// Starts every experiment that is enabled, as starting `brain-experiment.target` does.
-pub(crate) async fn start_all(context: &Context) -> Result<(), CliError> {
+pub(super) async fn start_all(context: &Context) -> Result<(), CliError> {
     if context.scope == Scope::Local {
         return Err(not_resident("start-all", "bij run ID…"));
     }
@@ -142,4 +163,80 @@ fn set_extras(context: &Context, id: &ExperimentId, extras: &SpecOverlay) -> Res
     }
     context.definitions().set_extras(id, extras)?;
     Ok(())
+}
+
+/// How long to wait until the run is up or waits for a gate.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Submits a run and returns when it is up, over, or waits for a gate.
+async fn start_by_submission(
+    context: &Context,
+    client: &Client,
+    submission: Submit,
+) -> Result<(), CliError> {
+    let id = submission.experiment.clone();
+    let mut watch = QueueWatch::start(context).await?;
+    let submitted = client.submit(&[submission], SubmitOptions::default()).await?;
+    let Some(entry) = submitted.into_iter().next() else {
+        return Err(CliError::new(Kind::Internal, "the coordinator has queued no run"));
+    };
+    let run = RunRef::Run(entry.id());
+    let settled = async {
+        loop {
+            let entry = watch.why(&run).await?.entry;
+            if is_settled(&entry) {
+                return Ok::<QueueEntry, CliError>(entry);
+            }
+            watch.wait().await;
+        }
+    };
+    // After the time-out the run is reported as it was submitted: it is in the queue.
+    let entry = tokio::time::timeout(DECISION_TIMEOUT, settled).await.unwrap_or(Ok(entry))?;
+    report(context, id, entry)
+}
+
+/// Returns whether a run is up, over, held, or waits for a known gate.
+fn is_settled(entry: &QueueEntry) -> bool {
+    match entry.state {
+        EntryState::Running | EntryState::Ended | EntryState::Held => true,
+        EntryState::Waiting => !entry.waiting_on.is_empty(),
+        EntryState::Starting => false,
+    }
+}
+
+fn report(context: &Context, id: ExperimentId, entry: QueueEntry) -> Result<(), CliError> {
+    let run = entry.id();
+    let failed = match (entry.state, entry.ended) {
+        (EntryState::Ended, Some(end @ (RunEnd::GaveUp | RunEnd::Never | RunEnd::Cancelled))) => {
+            Some(
+                CliError::new(Kind::Failed, format!("{run} ended: {end}"))
+                    .hint(format!("see `bij status {id}` and `bij logs {id}`")),
+            )
+        }
+        (
+            EntryState::Ended
+            | EntryState::Running
+            | EntryState::Starting
+            | EntryState::Waiting
+            | EntryState::Held,
+            _,
+        ) => None,
+    };
+    let (effect, queued) = match entry.state {
+        _ if failed.is_some() => (Effect::Failed, None),
+        EntryState::Running | EntryState::Ended => (Effect::Changed, None),
+        EntryState::Starting | EntryState::Waiting | EntryState::Held => {
+            (Effect::Skipped, Some(WaitingRun::from(entry)))
+        }
+    };
+    match (&queued, effect) {
+        (Some(queued), _) => {
+            context.terminal.status(&format!("{id}: queued as {}", queued.sentence()));
+        }
+        (None, Effect::Changed) => context.terminal.status(&format!("{id}: started as {run}")),
+        (None, Effect::Unchanged | Effect::Skipped | Effect::Failed) => {}
+    }
+    let error = failed.as_ref().map(CliError::sentence);
+    context.terminal.show(&UnitOutcomes(vec![UnitOutcome { id, effect, error, queued }]))?;
+    failed.map_or(Ok(()), Err)
 }

@@ -8,7 +8,7 @@ use bij_core::{ExperimentId, Timestamp};
 use bij_local::{LogError, LogLine, LogQuery, LogReader, LogStream};
 use regex::RegexBuilder;
 
-use super::{Hues, LogFilter, Sink};
+use super::{Hues, LogFilter};
 use crate::error::{CliError, Kind};
 use crate::view::LogRow;
 
@@ -19,7 +19,7 @@ pub(super) fn read(
     reader: &LogReader,
     filter: &LogFilter,
     mut hues: Hues,
-    mut sink: impl Sink,
+    mut sink: impl FnMut(LogRow) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let lines = reader.read(&query(filter)?)?;
     lines.into_iter().try_for_each(|line| sink(row(line, &mut hues)))
@@ -29,7 +29,7 @@ pub(super) fn follow(
     reader: &LogReader,
     filter: &LogFilter,
     mut hues: Hues,
-    mut sink: impl Sink,
+    mut sink: impl FnMut(LogRow) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let query = query(filter)?;
     // The follower starts before the files are read, so that no line is missed in between.

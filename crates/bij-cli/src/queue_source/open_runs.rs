@@ -46,7 +46,7 @@ impl<'a> OpenRuns<'a> {
         self.open.insert(run, None);
     }
 
-    /// Removes a run.
+    /// Removes a run; its end is no longer awaited.
     pub(crate) fn remove(&mut self, run: &RunId) {
         self.open.remove(run);
     }

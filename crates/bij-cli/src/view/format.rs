@@ -1,24 +1,25 @@
 //! The format of text.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
-use bij_core::Timestamp;
-#[cfg(test)]
-use bij_core::{BootId, Uptime};
-
-use super::{BootClock, LocalZone};
+use bij_core::{BootId, Timestamp, Uptime};
+use bij_host::{boot_id, uptime};
+use jiff::tz::TimeZone;
 
 /// The properties of the output and its reader that text depends on.
 #[derive(Clone, Debug)]
-pub(crate) struct Format {
+pub(crate) struct TextFormat {
     /// Whether colours are shown.
     pub(crate) colour: bool,
     /// Whether the output is a terminal; its width may still be unknown.
     pub(crate) is_terminal: bool,
     /// The width in columns; `None` is unbounded.
     pub(crate) width: Option<usize>,
-    /// The current time.
+    /// The current time, by the system's clock.
     pub(crate) now: Timestamp,
     /// The clock of the boot, which is never set.
     pub(crate) boot: BootClock,
@@ -30,14 +31,14 @@ pub(crate) struct Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
-    /// Up, or successful.
+    /// Up, or ended with success.
     Good,
     Bad,
     /// In transition, or unusual.
     Busy,
     /// The title of a column.
     Heading,
-    /// Emphasized.
+    /// Emphasized, as hints are.
     Accent,
     /// One of several experiments, by its index.
     Nth(usize),
@@ -63,7 +64,7 @@ impl Tone {
     }
 }
 
-impl Format {
+impl TextFormat {
     /// Returns the text in the colour of its tone, if colours are shown.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         let mut painted = String::with_capacity(text.len());
@@ -91,7 +92,51 @@ impl Format {
             width: None,
             now: "2026-11-23T22:10:05Z".parse().unwrap(),
             boot: (BootId::from_bytes([1; 16]), Uptime::from_secs(1000)).into(),
-            zone: jiff::tz::TimeZone::UTC.into(),
+            zone: TimeZone::UTC.into(),
         }
     }
+}
+
+/// The boot id and the uptime, read when they are first used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BootClock(OnceLock<Option<(BootId, Uptime)>>);
+
+impl BootClock {
+    /// Returns the boot id and the uptime; `None` if they cannot be read.
+    pub(crate) fn get(&self) -> Option<(BootId, Uptime)> {
+        *self.0.get_or_init(|| Some((boot_id(Path::new("/")).ok()?, uptime()?)))
+    }
+}
+
+#[cfg(test)]
+impl From<(BootId, Uptime)> for BootClock {
+    fn from(clock: (BootId, Uptime)) -> Self {
+        Self(Some(clock).into())
+    }
+}
+
+/// The local time zone, read at its first use: most calls need none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LocalZone(OnceLock<TimeZone>);
+
+impl LocalZone {
+    pub(crate) fn get(&self) -> &TimeZone {
+        self.0.get_or_init(local)
+    }
+}
+
+#[cfg(test)]
+impl From<TimeZone> for LocalZone {
+    fn from(zone: TimeZone) -> Self {
+        Self(zone.into())
+    }
+}
+
+/// Reads the zone of localtime(5). `TimeZone::system` would search all of /usr/share/zoneinfo for the zone's name,
+/// which is not needed.
+fn local() -> TimeZone {
+    let is_set = std::env::var_os("TZ").is_some();
+    let file = (!is_set).then(|| fs::read("/etc/localtime").ok()).flatten();
+    let zone = file.and_then(|data| TimeZone::tzif("Local", &data).ok());
+    zone.unwrap_or_else(TimeZone::system)
 }

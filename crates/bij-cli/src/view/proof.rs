@@ -3,8 +3,7 @@
 use bij_core::{AttemptEnd, Cause, Evidence, Exit, Limit, PeakSource};
 use nix::sys::signal::Signal;
 
-use super::escape::visible;
-use super::time;
+use super::{time, visible};
 
 /// Returns the proof of a cause for a table: `1 process killed for memory, peak 64.0M of 64.0M`.
 pub(crate) fn short(end: &AttemptEnd) -> String {
@@ -103,8 +102,9 @@ fn peak(evidence: &Evidence) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use bij_core::{Bytes, Order, OrderKind, TimeSpan, Timestamp};
+
+    use super::*;
 
     fn proof(evidence: Evidence) -> String {
         let cause = evidence.prove();

@@ -1,41 +1,20 @@
 //! The status of experiments.
 
-mod page;
-
 use std::collections::BTreeMap;
 
 use bij_core::{
     ActiveState, Attempt, AttemptEnd, Cause, CpuQuota, Evidence, ExperimentId, InvocationId, Limit,
-    Progress, ServiceResult, SubState, Tally, Timestamp, UnitStatus,
+    Progress, ServiceResult, SubState, Timestamp, UnitStatus,
 };
 use serde::Serialize;
 use serde_json::Number;
 
-use super::escape::visible;
-use super::{GpuShare, Tone, WaitingRun};
-
-pub(super) use page::cause_tone;
-pub(crate) use page::{DefinitionInfo, StatusPage, StatusPages};
-
-/// The facts about one experiment.
-#[derive(Clone, Debug)]
-pub(crate) struct ExperimentFacts {
-    pub(crate) id: ExperimentId,
-    /// The status of its unit; `None` if the service manager cannot be reached.
-    pub(crate) unit: Option<UnitStatus>,
-    /// The totals of its history; `None` if the state database cannot be read.
-    pub(crate) tally: Option<Tally>,
-    /// The contents of its progress file.
-    pub(crate) progress: Option<Progress>,
-    /// Its first waiting run.
-    pub(crate) queued: Option<WaitingRun>,
-    /// Its GPU memory, if it is up.
-    pub(crate) gpu: Option<GpuShare>,
-}
+use super::{Tone, WaitingRun, visible};
+use crate::facts::{ExperimentFacts, GpuShare};
 
 /// One experiment's status: the JSON of `bij --json status` and `list`, see docs/json.md.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Status {
+pub(crate) struct ExperimentStatus {
     pub(crate) id: ExperimentId,
     pub(crate) state: String,
     pub(crate) sub_state: Option<SubState>,
@@ -103,7 +82,7 @@ impl Steps {
     }
 }
 
-impl Status {
+impl ExperimentStatus {
     /// Combines the facts. The manager forgets units that have ended, so missing values are taken from the evidence of
     /// the newest attempt.
     pub(crate) fn new(facts: ExperimentFacts) -> Self {
@@ -211,5 +190,25 @@ fn percent(quota: CpuQuota) -> Option<Number> {
     Number::from_f64(f64::from(u32::try_from(permyriad).ok()?) / 100.0)
 }
 
+/// Returns the tone of an attempt's end.
+pub(crate) fn cause_tone(end: &AttemptEnd) -> Tone {
+    if end.cause == Cause::Success {
+        Tone::Good
+    } else if end.is_crash() {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    }
+}
+
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_quota_is_an_integer() {
+        let number = |text: &str| percent(text.parse().unwrap()).unwrap().to_string();
+        assert_eq!(number("150%"), "150");
+        assert_eq!(number("12.5%"), "12.5");
+    }
+}

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::{Format, Tone};
+use super::{TextFormat, Tone};
 
 /// A column, and what happens to it if the table does not fit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Column {
+pub(crate) struct TableColumn {
     title: &'static str,
     right: bool,
     /// The rank in which the column is left out, the highest first; 0 is never.
@@ -16,7 +16,7 @@ pub(crate) struct Column {
     flexible: bool,
 }
 
-impl Column {
+impl TableColumn {
     /// Creates a column that is aligned left, for words.
     pub(crate) const fn left(title: &'static str) -> Self {
         Self { title, right: false, dispensable: 0, flexible: false }
@@ -74,7 +74,7 @@ pub(crate) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Creates a table without rows.
-    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+    pub(crate) fn new(columns: impl IntoIterator<Item = TableColumn>) -> Self {
         Self { ruler: Ruler::new(columns), cells: Vec::new() }
     }
 
@@ -87,7 +87,7 @@ impl<'a> Table<'a> {
     }
 
     /// Writes titles and rows.
-    pub(crate) fn write(self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    pub(crate) fn write(self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
         let columns = self.ruler.columns.len().max(1);
         let ruled = self.ruler.fit(format.width);
         ruled.titles(out, format)?;
@@ -98,19 +98,20 @@ impl<'a> Table<'a> {
 /// Measures the rows of a table without keeping them.
 #[derive(Clone, Debug)]
 pub(crate) struct Ruler {
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     /// The widest cell of each column.
     widest: Vec<usize>,
 }
 
 /// The narrowest that a flexible column is cut to.
 const NARROWEST: usize = 8;
+
 const GAP: usize = 2;
 
 impl Ruler {
     /// Creates a ruler that has measured no rows.
-    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        let columns: Vec<Column> = columns.into_iter().collect();
+    pub(crate) fn new(columns: impl IntoIterator<Item = TableColumn>) -> Self {
+        let columns: Vec<TableColumn> = columns.into_iter().collect();
         Self { widest: vec![0; columns.len()], columns }
     }
 
@@ -129,7 +130,7 @@ impl Ruler {
 
     /// Returns the width of each column; `None` for a column that is left out.
     fn widths(&self, limit: Option<usize>) -> Vec<Option<usize>> {
-        let natural = |(column, widest): (&Column, &usize)| {
+        let natural = |(column, widest): (&TableColumn, &usize)| {
             // A dispensable column without entries is left out.
             (*widest > 0 || column.dispensable == 0).then(|| (*widest).max(column.title.len()))
         };
@@ -170,13 +171,13 @@ impl Ruler {
 /// Columns of known widths.
 #[derive(Clone, Debug)]
 pub(crate) struct Ruled {
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     /// `None` for a column that is left out.
     widths: Vec<Option<usize>>,
 }
 
 impl Ruled {
-    pub(crate) fn titles(&self, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+    pub(crate) fn titles(&self, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
         let titles = self.columns.iter().map(|column| Cell::new(Tone::Heading, column.title));
         self.row(out, format, &titles.collect::<Vec<_>>())
     }
@@ -184,7 +185,7 @@ impl Ruled {
     pub(crate) fn row(
         &self,
         out: &mut dyn Write,
-        format: &Format,
+        format: &TextFormat,
         cells: &[Cell<'_>],
     ) -> io::Result<()> {
         let mut line = String::new();
@@ -233,10 +234,10 @@ mod tests {
 
     fn written(width: Option<usize>) -> String {
         let mut table = Table::new([
-            Column::left("ID"),
-            Column::right("N"),
-            Column::left("MORE").dispensable(1),
-            Column::left("TEXT").flexible(),
+            TableColumn::left("ID"),
+            TableColumn::right("N"),
+            TableColumn::left("MORE").dispensable(1),
+            TableColumn::left("TEXT").flexible(),
         ]);
         table.row([
             "a_long_experiment".into(),
@@ -246,7 +247,7 @@ mod tests {
         ]);
         table.row(["b".into(), "12".into()]);
         let mut out = Vec::new();
-        table.write(&mut out, &Format { width, ..Format::for_test() }).unwrap();
+        table.write(&mut out, &TextFormat { width, ..TextFormat::for_test() }).unwrap();
         String::from_utf8(out).unwrap()
     }
 

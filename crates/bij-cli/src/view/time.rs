@@ -5,35 +5,35 @@ use std::fmt::Write as _;
 use bij_core::{TimeSpan, Timestamp};
 use jiff::ZonedDateTime;
 
-use super::Format;
+use super::TextFormat;
 
-fn zoned(at: Timestamp, format: &Format) -> Option<ZonedDateTime> {
+fn zoned(at: Timestamp, format: &TextFormat) -> Option<ZonedDateTime> {
     let time = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
     Some(time.to_zoned_datetime(format.zone.get().clone()))
 }
 
-fn written(at: Timestamp, format: &Format, pattern: &str) -> String {
+fn written(at: Timestamp, format: &TextFormat, pattern: &str) -> String {
     // A time that cannot be converted to the reader's zone is written in UTC.
     zoned(at, format).map_or_else(|| at.to_string(), |time| time.strftime(pattern).to_string())
 }
 
 /// Formats a time as systemctl does: `Mon 2026-11-23 22:00:00 UTC`.
-pub(crate) fn long(at: Timestamp, format: &Format) -> String {
+pub(crate) fn long(at: Timestamp, format: &TextFormat) -> String {
     written(at, format, "%a %Y-%m-%d %H:%M:%S %Z")
 }
 
 /// Formats a time for tables: `2026-11-23 22:00:00`.
-pub(crate) fn short(at: Timestamp, format: &Format) -> String {
+pub(crate) fn short(at: Timestamp, format: &TextFormat) -> String {
     written(at, format, "%Y-%m-%d %H:%M:%S")
 }
 
 /// Formats a time as journalctl does: `Nov 23 22:00:00`.
-pub(crate) fn syslog(at: Timestamp, format: &Format) -> String {
+pub(crate) fn syslog(at: Timestamp, format: &TextFormat) -> String {
     written(at, format, "%b %d %H:%M:%S")
 }
 
 /// Formats a time as `journalctl -o short-iso` does: `2026-11-23T22:00:00+00:00`.
-pub(crate) fn iso(at: Timestamp, format: &Format) -> String {
+pub(crate) fn iso(at: Timestamp, format: &TextFormat) -> String {
     written(at, format, "%Y-%m-%dT%H:%M:%S%:z")
 }
 
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_time_is_shown_in_the_readers_zone() {
-        let mut format = Format::for_test();
+        let mut format = TextFormat::for_test();
         let at = "2026-11-23T22:00:00Z".parse().unwrap();
         assert_eq!(long(at, &format), "Mon 2026-11-23 22:00:00 UTC");
         assert_eq!(syslog(at, &format), "Nov 23 22:00:00");

@@ -1,4 +1,4 @@
-//! The waiting run of an experiment.
+//! The waiting run of an experiment, and the first of its closed gates.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use bij_core::RunId;
 use bij_core::request::{EntryState, QueueEntry, WaitReason};
 use serde::Serialize;
 
-use super::gate;
+use super::visible;
 
 /// A waiting or held run, as `bij status`, `list` and `show` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ impl From<QueueEntry> for WaitingRun {
 impl WaitingRun {
     /// Returns the text of its first gate, and the number of the others.
     pub(crate) fn reason(&self) -> Cow<'_, str> {
-        gate::first(&self.waiting_on)
+        first_gate(&self.waiting_on)
     }
 
     /// Returns its name, state and reason: `x#3, waiting: 4 of 4 slots are taken (+1)`.
@@ -38,5 +38,14 @@ impl WaitingRun {
         let reason = self.reason();
         let colon = if reason.is_empty() { "" } else { ": " };
         format!("{}, {}{colon}{reason}", self.id, self.state.as_str())
+    }
+}
+
+/// Returns the text of the first gate, and the number of the others: `4 of 4 slots are taken (+1)`.
+pub(crate) fn first_gate(waiting_on: &[WaitReason]) -> Cow<'_, str> {
+    match waiting_on {
+        [] => "".into(),
+        [one] => visible(&one.text),
+        [one, more @ ..] => format!("{} (+{})", visible(&one.text), more.len()).into(),
     }
 }

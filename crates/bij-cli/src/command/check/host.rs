@@ -8,18 +8,18 @@ use bij_core::spec::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_definition::HostView;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 
+use super::Finding;
 use crate::context::Context;
-use crate::view::Finding;
 
 /// Findings about the machine; problems keep the experiment from starting.
 #[derive(Debug, Default)]
-pub(crate) struct HostFindings {
+pub(super) struct HostFindings {
     pub(crate) problems: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
 }
 
 /// Checks the resources that the definition names: program, directory, user, config, writable paths.
-pub(crate) fn check_resources(context: &Context, found: &Found) -> HostFindings {
+pub(super) fn check_resources(context: &Context, found: &Found) -> HostFindings {
     let Found { spec, source, .. } = found;
     let path = context.scope.program_path();
     let view = host_view(&path);
@@ -102,7 +102,7 @@ const SYSTEM_TREES: [&str; 16] = [
 ];
 
 /// Warns about settings by which an experiment can damage the machine or other users' files.
-pub(crate) fn check_exposure(found: &Found) -> Vec<Finding> {
+pub(super) fn check_exposure(found: &Found) -> Vec<Finding> {
     let ExperimentSpec { user, writable, sandbox, .. } = &found.spec;
     let finding = |key: &str, message: String| Finding::about_key(&found.source, key, message);
     let mut findings = Vec::new();

@@ -27,7 +27,7 @@ struct CgroupFacts {
 
 /// Where the groups are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CgroupParent {
+enum CgroupChoice {
     /// In a scope that this manager delegates.
     Scope(RuntimeScope),
     /// In a group that the supervisor chooses.
@@ -36,18 +36,18 @@ enum CgroupParent {
     Nowhere(&'static str),
 }
 
-fn decide(facts: CgroupFacts) -> CgroupParent {
+fn decide(facts: CgroupFacts) -> CgroupChoice {
     let CgroupFacts { systemd, root, hierarchy, read_only } = facts;
     match hierarchy {
-        None => CgroupParent::Nowhere("no control groups are mounted at /sys/fs/cgroup"),
-        Some(_) if read_only => CgroupParent::Nowhere("/sys/fs/cgroup is mounted read-only"),
-        Some(_) if !systemd => CgroupParent::Supervisor,
-        Some(_) if root => CgroupParent::Scope(RuntimeScope::System),
-        Some(Hierarchy::Unified) => CgroupParent::Scope(RuntimeScope::User),
+        None => CgroupChoice::Nowhere("no control groups are mounted at /sys/fs/cgroup"),
+        Some(_) if read_only => CgroupChoice::Nowhere("/sys/fs/cgroup is mounted read-only"),
+        Some(_) if !systemd => CgroupChoice::Supervisor,
+        Some(_) if root => CgroupChoice::Scope(RuntimeScope::System),
+        Some(Hierarchy::Unified) => CgroupChoice::Scope(RuntimeScope::User),
         // systemd delegates no controllers of version 1 to users, because that is not safe
         // (CGROUP_DELEGATION.md, "Delegation").
         Some(Hierarchy::Hybrid | Hierarchy::Legacy) => {
-            CgroupParent::Nowhere("control groups of version 1 are available to root only")
+            CgroupChoice::Nowhere("control groups of version 1 are available to root only")
         }
     }
 }
@@ -62,9 +62,9 @@ pub(super) async fn cgroup_place() -> CgroupPlace {
         read_only: tree.as_ref().is_some_and(CgroupRoot::is_read_only),
     };
     match decide(facts) {
-        CgroupParent::Supervisor => CgroupPlace::Found,
-        CgroupParent::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
-        CgroupParent::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
+        CgroupChoice::Supervisor => CgroupPlace::Found,
+        CgroupChoice::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
+        CgroupChoice::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
             Ok(_) => CgroupPlace::Delegated,
             Err(error) => {
                 CgroupPlace::Nowhere(CliError::from_error(Kind::Internal, &error).in_one_line())
@@ -77,22 +77,22 @@ pub(super) async fn cgroup_place() -> CgroupPlace {
 mod tests {
     use super::*;
 
-    fn parent(systemd: bool, root: bool, hierarchy: Hierarchy) -> CgroupParent {
+    fn parent(systemd: bool, root: bool, hierarchy: Hierarchy) -> CgroupChoice {
         decide(CgroupFacts { systemd, root, hierarchy: Some(hierarchy), read_only: false })
     }
 
     #[test]
     fn under_systemd_groups_are_created_in_a_delegated_scope() {
         use Hierarchy::{Hybrid, Legacy, Unified};
-        assert_eq!(parent(true, false, Unified), CgroupParent::Scope(RuntimeScope::User));
+        assert_eq!(parent(true, false, Unified), CgroupChoice::Scope(RuntimeScope::User));
         for hierarchy in [Unified, Hybrid, Legacy] {
-            assert_eq!(parent(true, true, hierarchy), CgroupParent::Scope(RuntimeScope::System));
-            assert_eq!(parent(false, true, hierarchy), CgroupParent::Supervisor);
-            assert_eq!(parent(false, false, hierarchy), CgroupParent::Supervisor);
+            assert_eq!(parent(true, true, hierarchy), CgroupChoice::Scope(RuntimeScope::System));
+            assert_eq!(parent(false, true, hierarchy), CgroupChoice::Supervisor);
+            assert_eq!(parent(false, false, hierarchy), CgroupChoice::Supervisor);
         }
         for hierarchy in [Hybrid, Legacy] {
             let decided = parent(true, false, hierarchy);
-            assert!(matches!(decided, CgroupParent::Nowhere(_)), "{hierarchy:?}: {decided:?}");
+            assert!(matches!(decided, CgroupChoice::Nowhere(_)), "{hierarchy:?}: {decided:?}");
         }
     }
 
@@ -100,10 +100,10 @@ mod tests {
     fn in_a_tree_that_cannot_be_written_no_groups_are_created() {
         for (systemd, root) in [(false, false), (false, true), (true, false), (true, true)] {
             let facts = CgroupFacts { systemd, root, hierarchy: None, read_only: false };
-            assert!(matches!(decide(facts), CgroupParent::Nowhere(_)), "{facts:?}");
+            assert!(matches!(decide(facts), CgroupChoice::Nowhere(_)), "{facts:?}");
             let hierarchy = Some(Hierarchy::Unified);
             let facts = CgroupFacts { systemd, root, hierarchy, read_only: true };
-            assert!(matches!(decide(facts), CgroupParent::Nowhere(_)), "{facts:?}");
+            assert!(matches!(decide(facts), CgroupChoice::Nowhere(_)), "{facts:?}");
         }
     }
 }

@@ -16,19 +16,20 @@ use nix::unistd::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cgroup_place::cgroup_place;
-use super::screen::{Screen, StdoutReader};
+use super::screen::{LiveState, Screen, StdoutReader};
 use super::signals::{Interrupt, Interrupts};
-use crate::args::{SHIM, ShellArgs};
-use crate::caller::caller;
+use crate::args::ShellArgs;
+use crate::command::SHIM;
 use crate::context::Context;
 use crate::error::{CliError, Kind, file_error};
-use crate::view::{LiveState, describe_end};
+use crate::units::caller;
+use crate::view::proof::describe_end;
 
 /// The time between two redraws of the lines on the terminal.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the experiments until each has ended or was stopped. Returns the ends of their newest attempts.
-pub(super) async fn run(
+pub(crate) async fn run(
     context: &Context,
     ids: &[ExperimentId],
     shell: &ShellArgs,

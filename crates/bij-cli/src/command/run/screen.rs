@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bij_core::{ActiveState, ExperimentId, Limit, UnitStatus};
+use bij_core::{ActiveState, Bytes, ExperimentId, Limit, UnitStatus};
 use bij_host::read_progress;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::terminal::{Drawing, Terminal};
-use crate::view::{LiveLine, LiveState, Steps, output_line};
+use crate::view::{Steps, TextFormat, Tone, last_frame, visible};
 
 /// The terminal of one `bij run`.
 pub(super) struct Screen<'a> {
@@ -116,9 +116,8 @@ impl<'a> Screen<'a> {
                 _ => LiveState::Busy,
             };
             live.steps = steps.as_ref().map(Steps::from);
-            live.memory = unit.resources.memory_current.map(bij_core::Bytes::get);
-            live.memory_max =
-                unit.resources.memory_max.and_then(Limit::at).map(bij_core::Bytes::get);
+            live.memory = unit.resources.memory_current.map(Bytes::get);
+            live.memory_max = unit.resources.memory_max.and_then(Limit::at).map(Bytes::get);
             live.cpu_percent = percent;
             live.restarts = unit.restarts.unwrap_or(live.restarts);
         });
@@ -132,5 +131,139 @@ impl<'a> Screen<'a> {
 
     pub(super) fn end(&mut self) {
         self.drawing.clear();
+    }
+}
+
+/// Formats a line of output; after the experiment's name if several run side by side.
+fn output_line(id: &ExperimentId, hue: Option<usize>, text: &str, format: &TextFormat) -> String {
+    match hue {
+        Some(hue) => {
+            let name = format.paint(Tone::Nth(hue), id.as_str());
+            format!("{name} | {}", visible(last_frame(text)))
+        }
+        // A program may read the pipe, so every byte stays.
+        None if !format.is_terminal => text.to_owned(),
+        None => visible(last_frame(text)).into_owned(),
+    }
+}
+
+/// The state of an experiment in the foreground.
+#[derive(Clone, Debug)]
+pub(super) struct LiveLine {
+    pub(super) id: ExperimentId,
+    pub(super) state: LiveState,
+    pub(super) attempt: Option<u32>,
+    pub(super) steps: Option<Steps>,
+    pub(super) memory: Option<u64>,
+    pub(super) memory_max: Option<u64>,
+    /// Processor use; 100 is one processor.
+    pub(super) cpu_percent: Option<u64>,
+    pub(super) restarts: u32,
+}
+
+/// The state of an experiment in the foreground, as its line shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LiveState {
+    /// The experiment is starting or stopping.
+    Busy,
+    Up,
+    /// Crashed, and waiting for its restart.
+    Waiting,
+    /// Ended without an error.
+    Done,
+    Failed,
+}
+
+impl LiveLine {
+    /// Creates the line of an experiment that is about to start.
+    pub(crate) fn new(id: ExperimentId) -> Self {
+        Self {
+            id,
+            state: LiveState::Busy,
+            attempt: None,
+            steps: None,
+            memory: None,
+            memory_max: None,
+            cpu_percent: None,
+            restarts: 0,
+        }
+    }
+
+    /// Formats the line, cut to the width of the terminal.
+    pub(crate) fn format(&self, format: &TextFormat) -> String {
+        let (symbol, tone) = match self.state {
+            LiveState::Up => ("●", Tone::Good),
+            LiveState::Busy | LiveState::Waiting => ("●", Tone::Busy),
+            LiveState::Done => ("○", Tone::Good),
+            LiveState::Failed => ("×", Tone::Bad),
+        };
+        let mut parts = vec![self.id.to_string()];
+        parts.extend(self.attempt.map(|attempt| format!("attempt {attempt}")));
+        if self.state == LiveState::Waiting {
+            parts.push("waits for its restart".to_owned());
+        }
+        parts.extend(self.steps.as_ref().map(Steps::line).filter(|line| !line.is_empty()));
+        let bytes = |value: u64| Bytes::new(value).to_string();
+        parts.extend(self.memory.map(|memory| match self.memory_max {
+            Some(max) => format!("{} of {}", bytes(memory), bytes(max)),
+            None => bytes(memory),
+        }));
+        parts.extend(self.cpu_percent.map(|percent| format!("cpu {percent}%")));
+        parts.extend(match self.restarts {
+            0 => None,
+            1 => Some("1 restart".to_owned()),
+            restarts => Some(format!("{restarts} restarts")),
+        });
+        let text = parts.join("  ");
+        // The last column stays free: a terminal may wrap a line that fills it.
+        let width = format.width.map_or(usize::MAX, |width| width.saturating_sub(3));
+        let text = match text.char_indices().nth(width) {
+            Some((end, _)) => &text[..end],
+            None => &text,
+        };
+        format!("{} {text}", format.paint(tone, symbol))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_experiment_is_not_named_and_its_output_in_a_pipe_is_unchanged() {
+        let id = ExperimentId::new("x").unwrap();
+        let pipe = TextFormat::for_test();
+        // A terminal of unknown width, such as a serial console.
+        let terminal = TextFormat { is_terminal: true, ..TextFormat::for_test() };
+        assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &pipe), "1%\r\x1b[1m2%");
+        assert_eq!(output_line(&id, None, "1%\r\x1b[1m2%", &terminal), "2%");
+        assert_eq!(output_line(&id, Some(0), "1%\r2%", &pipe), "x | 2%");
+    }
+
+    fn line() -> LiveLine {
+        LiveLine {
+            state: LiveState::Up,
+            attempt: Some(2),
+            steps: Some(Steps { step: Some(120), total: Some(1000), text: None }),
+            memory: Some(48 << 20),
+            memory_max: Some(64 << 20),
+            cpu_percent: Some(98),
+            restarts: 1,
+            ..LiveLine::new(ExperimentId::new("amnesiac_001").unwrap())
+        }
+    }
+
+    #[test]
+    fn the_line_has_attempt_progress_memory_cpu_and_restarts() {
+        assert_eq!(
+            line().format(&TextFormat::for_test()),
+            "● amnesiac_001  attempt 2  120/1000 (12%)  48.0M of 64.0M  cpu 98%  1 restart"
+        );
+    }
+
+    #[test]
+    fn the_line_never_wraps() {
+        let narrow = TextFormat { width: Some(20), ..TextFormat::for_test() };
+        assert_eq!(line().format(&narrow).chars().count(), 19);
     }
 }

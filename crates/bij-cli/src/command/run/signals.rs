@@ -9,7 +9,7 @@ use crate::error::{CliError, Kind};
 pub(super) enum Interrupt {
     /// Stop in good order. The text is the reason that the ledger records.
     Stop(&'static str),
-    /// Kill at once.
+    /// Kill the main processes at once.
     Kill,
 }
 

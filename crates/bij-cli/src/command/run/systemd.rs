@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::{Started, UnitError, UnitManager as _};
-use bij_core::{ExperimentId, Order, UnitStatus};
+use bij_core::{ExperimentId, UnitStatus};
 use bij_systemd::{Journal, RuntimeScope};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,22 +15,21 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::queued_runs::QueuedRuns;
 use super::screen::{Screen, StdoutReader};
 use super::signals::{Interrupt, Interrupts};
-use crate::caller::caller;
 use crate::context::Context;
 use crate::error::{CliError, Kind};
 use crate::log_source::JournalFollower;
-use crate::orders;
 use crate::scope::Scope;
-use crate::units::{Units, must_record_order};
+use crate::units::{ScopeUnits, record_stop};
 use crate::view::LogRow;
 
 /// If more runs than this wait, the units are listed first, so that only the units that are up are queried.
 const SINGLE_QUERIES: usize = 8;
+
 /// The time between two queries of the manager, and between two redraws.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts the experiments and waits until each is down for good, showing their output. Ctrl-C stops them.
-pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
     let units = context.units().await?;
     for id in ids {
         let unit = units.status(id).await?;
@@ -103,7 +102,7 @@ struct SystemdSession<'a> {
 type Starts = JoinSet<(ExperimentId, Result<Started, UnitError>)>;
 
 /// Starts all experiments at once; each task waits for its own job.
-fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
+fn start(units: &Arc<ScopeUnits>, ids: &[ExperimentId]) -> Starts {
     let mut starts = JoinSet::new();
     for id in ids {
         let (units, id) = (Arc::clone(units), id.clone());
@@ -116,15 +115,10 @@ fn start(units: &Arc<Units>, ids: &[ExperimentId]) -> Starts {
 }
 
 /// Requests the stop of all experiments; their ends are observed.
-fn stop(context: &Context, units: &Arc<Units>, ids: &BTreeSet<ExperimentId>, why: &str) {
+fn stop(context: &Context, units: &Arc<ScopeUnits>, ids: &BTreeSet<ExperimentId>, why: &str) {
     for id in ids {
-        if must_record_order(units) {
-            orders::write_order(
-                &context.layout,
-                id,
-                &Order::stop(format!("{why} by {}", caller())),
-            );
-        }
+        // The unit is up, so the order is never taken back.
+        let _ = record_stop(units, &context.layout, id, why);
         let (units, id) = (Arc::clone(units), id.clone());
         tokio::spawn(async move { units.stop(&id).await });
     }
@@ -173,7 +167,7 @@ impl<'a> SystemdSession<'a> {
 
     /// Reads the status of the active experiments. Once all start jobs have ended (`settled`), a unit that is down
     /// is down for good.
-    async fn observe(&mut self, units: &Units, settled: bool) -> Result<(), CliError> {
+    async fn observe(&mut self, units: &ScopeUnits, settled: bool) -> Result<(), CliError> {
         self.queued.catch_up().await;
         let waiting = self.active.iter().filter(|id| self.queued.contains(id)).count();
         // Most runs of a long queue are not up, and one listing shows which are.
@@ -207,7 +201,7 @@ impl<'a> SystemdSession<'a> {
 }
 
 /// Returns the experiments whose units are not down.
-async fn list_up(units: &Units) -> Result<BTreeSet<ExperimentId>, CliError> {
+async fn list_up(units: &ScopeUnits) -> Result<BTreeSet<ExperimentId>, CliError> {
     let all = units.list().await?;
     Ok(all.into_iter().filter(|unit| !is_down(unit)).map(|unit| unit.id).collect())
 }

@@ -6,13 +6,13 @@ use bij_coordinator::thermal::model::{
 use bij_coordinator::thermal::{GpuClockReading, Ladder, ThermalObservation, ThermalSettings};
 use bij_core::{Celsius, TimeSpan, Uptime};
 
-use crate::view::{Simulated, SimulatedEnd};
+use super::page::{Simulated, SimulatedEnd};
 
 /// How far below the throttle temperature all experiments start again in the comparison, in thousandths of a degree.
 const RESTART_DISTANCE: i32 = 10_000;
 
 /// Simulates a board with this fan under this load for some hours.
-pub(super) fn simulate(
+pub(crate) fn simulate(
     fan: FanModel,
     workload: Workload,
     hours: u8,

@@ -7,8 +7,8 @@ use bij_coordinator::thermal::{
 };
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
+use super::page::{Simulated, SimulatedEnd};
 use super::trace::Trace;
-use crate::view::{Simulated, SimulatedEnd};
 
 /// The processors of a Jetson AGX Orin.
 const PROCESSORS: u32 = 1200;
