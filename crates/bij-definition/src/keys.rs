@@ -18,6 +18,8 @@ pub(crate) struct SpecKey {
     pub(crate) show: fn(&ExperimentSpec) -> Json,
     /// Returns its value as it is written into a file.
     pub(crate) write: fn(&ExperimentSpec) -> Json,
+    /// Copies its value from one definition to another.
+    pub(crate) copy: fn(&ExperimentSpec, &mut ExperimentSpec),
     pub(crate) schema: Schema,
     /// Its meaning, in one line.
     pub(crate) meaning: &'static str,
@@ -58,6 +60,7 @@ macro_rules! key {
             is_extra: false,
             show: |spec| ($kind.show)(&spec.$($field).+),
             write: |spec| ($kind.write)(&spec.$($field).+),
+            copy: |from, to| to.$($field).+.clone_from(&from.$($field).+),
             schema: $kind.schema,
             meaning: $meaning,
         }

@@ -91,18 +91,7 @@ impl SpecOverlay {
         fn text(value: Option<impl ToString>) -> Option<String> {
             value.map(|value| value.to_string())
         }
-        let LimitsSpec {
-            memory,
-            swap,
-            cpu,
-            cpus,
-            tasks,
-            time,
-            // Extras cannot set these.
-            open_files: _,
-            locked_memory: _,
-            oom_policy: _,
-        } = &self.limits;
+        let LimitsSpec { memory, swap, cpu, cpus, tasks, time, .. } = &self.limits;
         let limits = [
             ("memory", text(memory.as_ref())),
             ("swap", text(swap.as_ref())),
@@ -192,32 +181,16 @@ impl SpecOverlay {
     /// A config does not change a command whose `{config}` has been replaced; use
     /// [`Definition::with_overlay`](super::Definition) before parsing instead.
     pub fn apply(&self, spec: &mut ExperimentSpec) {
-        let Self { config, environment, limits } = self;
-        let LimitsSpec {
-            memory,
-            swap,
-            cpu,
-            cpus,
-            tasks,
-            time,
-            // Extras cannot set these.
-            open_files: _,
-            locked_memory: _,
-            oom_policy: _,
-        } = limits;
-        for (name, value) in environment {
+        for (name, value) in &self.environment {
             // The value was checked when it was added.
             let _ = older::set_known(name, value, 0, spec);
             spec.environment.insert(name.clone(), value.clone());
         }
-        let over = &mut spec.limits;
-        over.memory = memory.or(over.memory);
-        over.swap = swap.or(over.swap);
-        over.cpu = cpu.or(over.cpu);
-        over.cpus = cpus.clone().or(over.cpus.take());
-        over.tasks = tasks.or(over.tasks);
-        over.time = time.or(over.time);
-        spec.config = config.clone().or(spec.config.take());
+        let extras = Self { environment: BTreeMap::new(), ..self.clone() }.to_spec();
+        let none = older::scratch();
+        for key in extra_keys().filter(|key| (key.write)(&extras) != (key.write)(&none)) {
+            (key.copy)(&extras, spec);
+        }
     }
 
     /// Parses extras written by [`to_toml`](Self::to_toml).

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_update,
+    reason = "a new key needs no change here: its example is rendered and parsed back below"
+)]
+
 use std::collections::BTreeMap;
 
 use bij_core::{Bytes, CpuQuota, Limit, MemoryLimit, Percent, TimeSpan};
@@ -84,6 +89,7 @@ fn limits() -> impl Strategy<Value = LimitsSpec> {
                     open_files,
                     locked_memory,
                     oom_policy,
+                    ..LimitsSpec::default()
                 }
             },
         )
@@ -94,8 +100,9 @@ fn queue() -> impl Strategy<Value = QueueSpec> {
         prop::collection::vec(name(), 1..3).prop_map(After::All),
         prop::collection::vec(name(), 1..3).prop_map(After::Any),
     ];
-    (any::<i32>(), option::of("[a-z][a-z_.-]{0,9}"), option::of(after))
-        .prop_map(|(priority, group, after)| QueueSpec { priority, group, after })
+    (any::<i32>(), option::of("[a-z][a-z_.-]{0,9}"), option::of(after)).prop_map(
+        |(priority, group, after)| QueueSpec { priority, group, after, ..QueueSpec::default() },
+    )
 }
 
 fn restart() -> impl Strategy<Value = RestartSpec> {
@@ -108,21 +115,26 @@ fn restart() -> impl Strategy<Value = RestartSpec> {
             interval,
             on_reboot,
             rerun_at_boot,
+            ..RestartSpec::default()
         },
     )
 }
 
 fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
-    let gpu = (any::<bool>(), any::<bool>(), option::of(memory()))
-        .prop_map(|(access, exclusive, memory)| GpuSpec { access, exclusive, memory });
-    let stop = (prop_oneof![Just("SIGTERM"), Just("SIGRTMIN+3"), Just("SIGUSR1")], span())
-        .prop_map(|(signal, grace)| StopSpec { signal: signal.to_owned(), grace });
+    let gpu = (any::<bool>(), any::<bool>(), option::of(memory())).prop_map(
+        |(access, exclusive, memory)| GpuSpec { access, exclusive, memory, ..GpuSpec::default() },
+    );
+    let stop =
+        (prop_oneof![Just("SIGTERM"), Just("SIGRTMIN+3"), Just("SIGUSR1")], span()).prop_map(
+            |(signal, grace)| StopSpec { signal: signal.to_owned(), grace, ..StopSpec::default() },
+        );
     let health = (any::<bool>(), option::of(span()), option::of(span()), option::of(limit(span())))
         .prop_map(|(notify, watchdog, stall_after, start_timeout)| HealthSpec {
             notify,
             watchdog,
             stall_after,
             start_timeout,
+            ..HealthSpec::default()
         });
     let mode = prop_oneof![
         any::<u32>().prop_map(PowerModeRef::Number),
@@ -133,15 +145,17 @@ fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
         Just(SandboxProfile::Strict),
         Just(SandboxProfile::Trusted),
     ];
-    let thermal = (option::of(20.0..125.0f64), option::of(any::<bool>()))
-        .prop_map(|(max_celsius, freeze)| ThermalSpec { max_celsius, freeze });
+    let thermal = (option::of(20.0..125.0f64), option::of(any::<bool>())).prop_map(
+        |(max_celsius, freeze)| ThermalSpec { max_celsius, freeze, ..ThermalSpec::default() },
+    );
     let power = (option::of(mode), prop_oneof![Just(Clocks::Dynamic), Just(Clocks::Max)])
-        .prop_map(|(mode, clocks)| PowerSpec { mode, clocks });
+        .prop_map(|(mode, clocks)| PowerSpec { mode, clocks, ..PowerSpec::default() });
     let pattern = "(Z[A-Z0-9_]{0,6})?\\*|Z[A-Z0-9_]{1,6}";
     let pattern = pattern.prop_filter_map("steers", |text| VariablePattern::new(&text).ok());
     let patterns = option::of(prop::collection::vec(pattern, 0..3));
-    let policy = (patterns, option::of(any::<bool>()))
-        .prop_map(|(environment, config)| ExtrasPolicy { environment, config });
+    let policy = (patterns, option::of(any::<bool>())).prop_map(|(environment, config)| {
+        ExtrasPolicy { environment, config, ..ExtrasPolicy::default() }
+    });
     (gpu, stop, health, thermal, power, sandbox, policy).prop_map(
         move |(gpu, stop, health, thermal, power, sandbox, policy)| ExperimentSpec {
             gpu,
@@ -257,4 +271,49 @@ fn invalid_extras_are_reported_as_they_were_typed() {
     assert!(complaint(extras.add_environment("EXPERIMENT_RAM_LIMIT=8")).contains("has no unit"));
     assert!(complaint(extras.set_config("a\0")).contains("NUL"));
     assert!(extras.is_empty());
+}
+
+/// Returns a definition with the example of a key.
+fn example(key: &keys::SpecKey) -> String {
+    let field = &key.field;
+    match (field.table, field.name) {
+        ("", "command") => format!("command = {}", field.example),
+        ("", name) => format!("command = ['/r']\n{name} = {}", field.example),
+        (table, name) => format!("command = ['/r']\n[{table}]\n{name} = {}", field.example),
+    }
+}
+
+#[test]
+fn the_example_of_every_key_is_rendered_and_shown() {
+    for key in keys::KEYS {
+        let (spec, path) = (spec(&example(key)), key.field.path());
+        assert_eq!(super::spec(&to_toml(&spec)), spec, "{path}");
+        let shown = settings_by_key(&spec).into_iter().find(|(name, _)| *name == path);
+        assert!(shown.is_some_and(|(_, value)| !value.is_null()), "{path}");
+    }
+}
+
+#[test]
+fn every_extra_is_parsed_applied_and_listed() {
+    for key in keys::KEYS.iter().filter(|key| key.is_extra) {
+        let (table, name) = (key.field.table, key.field.name);
+        let text = example(key).replace("command = ['/r']\n", "");
+        let extras = SpecOverlay::parse(SourceFile::new("x", text.as_bytes())).unwrap();
+        assert_eq!(
+            SpecOverlay::parse(SourceFile::new("x", extras.to_toml().as_bytes())),
+            Ok(extras.clone())
+        );
+        let mut changed = ExperimentSpec::new(id("x"), Vec::new());
+        extras.apply(&mut changed);
+        assert_eq!((key.show)(&changed), (key.show)(&spec(&example(key))), "{name}");
+        assert_eq!(
+            extras.limits().iter().any(|(limit, _)| *limit == name),
+            table == "limits",
+            "{name}"
+        );
+    }
+    for key in keys::KEYS.iter().filter(|key| !key.is_extra) {
+        let extras = SpecOverlay::parse(SourceFile::new("x", example(key).as_bytes()));
+        assert!(extras.is_err(), "{}", key.field.path());
+    }
 }
