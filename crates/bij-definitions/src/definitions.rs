@@ -7,7 +7,7 @@ use bij_core::definition::{
     Definition, DefinitionError, ExperimentSpec, Problem, Runner, Settings, SourceFile,
     SourceLocation, SpecOverlay, Syntax, Warning,
 };
-use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::{Authority, ExperimentId, Layout, Obstacle};
 use nix::unistd::User;
 
@@ -81,7 +81,11 @@ impl Definitions {
     ///
     /// # Errors
     /// As `find`.
-    pub fn find_with(&self, id: &ExperimentId, extras: &SpecOverlay) -> Result<Found, FindError> {
+    pub fn find_with(
+        &self,
+        id: &ExperimentId,
+        extras: &SpecOverlay,
+    ) -> Result<FoundDefinition, FindError> {
         let text = extras.to_toml();
         let name = name_of(&self.extras_path(id));
         let source = (!extras.is_empty()).then(|| FileContent { name, bytes: text.into_bytes() });
@@ -103,7 +107,7 @@ impl Definitions {
     /// # Errors
     /// [`FindError::Unreadable`] if there is no such file, otherwise as
     /// [`find`](DefinitionSource::find).
-    pub fn find_file(&self, path: &Path) -> Result<Found, FindError> {
+    pub fn find_file(&self, path: &Path) -> Result<FoundDefinition, FindError> {
         let unreadable = |source| FindError::Unreadable { path: name_of(path), source };
         let path = std::path::absolute(path).map_err(unreadable)?;
         // If the file does not exist, the name is mistyped, and its other problems are irrelevant.
@@ -130,7 +134,7 @@ impl Definitions {
         &self,
         id: &ExperimentId,
         extras: Option<&FileContent>,
-    ) -> Result<Found, FindError> {
+    ) -> Result<FoundDefinition, FindError> {
         let file = self.defining_file(id)?;
         let env = self.read_trusted(id, &self.env_path(id))?;
         self.parse(id, &file, env.as_ref(), extras)
@@ -142,7 +146,7 @@ impl Definitions {
         file: &DefiningFile,
         env: Option<&FileContent>,
         extras: Option<&FileContent>,
-    ) -> Result<Found, FindError> {
+    ) -> Result<FoundDefinition, FindError> {
         let DefiningFile { source, syntax, is_config } = file;
         let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
         let runner =
@@ -159,7 +163,7 @@ impl Definitions {
         }
         let parsed =
             definition.parse().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
-        Ok(Found {
+        Ok(FoundDefinition {
             stamp: stamp(&source.name, &parsed.spec),
             spec: parsed.spec,
             source: source.name.clone(),
@@ -270,7 +274,7 @@ impl Definitions {
 }
 
 impl DefinitionSource for Definitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let extras = match self.read_trusted(id, &self.extras_path(id)) {
             // Extras can contain secrets, so only root may read them; others get the definition without them.
             Err(FindError::Unreadable { source, .. })
@@ -283,7 +287,7 @@ impl DefinitionSource for Definitions {
         self.assemble(id, extras.as_ref())
     }
 
-    fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find_without_extras(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         self.assemble(id, None)
     }
 

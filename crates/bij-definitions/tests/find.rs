@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use bij_core::definition::{ExperimentSpec, SandboxProfile, SpecOverlay};
-use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::port::{DefinitionSource as _, FindError, FoundDefinition};
 use bij_core::{ExperimentId, Layout};
 use bij_definitions::Definitions;
 
@@ -33,7 +33,7 @@ impl Tree {
         self
     }
 
-    fn find(&self, id: &str) -> Result<Found, FindError> {
+    fn find(&self, id: &str) -> Result<FoundDefinition, FindError> {
         self.definitions.find(&ExperimentId::new(id).unwrap())
     }
 

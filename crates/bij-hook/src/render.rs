@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::{io, thread};
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_systemd::DropIn;
 use thiserror::Error;
@@ -71,7 +71,7 @@ pub(crate) struct Renderer<'a> {
 /// The unit that a definition describes, with its stamp.
 #[derive(Debug)]
 pub(crate) struct DesiredUnit {
-    found: Found,
+    found: FoundDefinition,
     /// Changes whenever the text of the drop-in changes.
     pub(crate) stamp: String,
 }
@@ -93,7 +93,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// Returns the unit that a definition describes on this machine.
-    pub(crate) fn desired_unit(&self, found: Found) -> DesiredUnit {
+    pub(crate) fn desired_unit(&self, found: FoundDefinition) -> DesiredUnit {
         let stamp = self.facts.stamp(self.host, &found);
         DesiredUnit { found, stamp }
     }

@@ -4,14 +4,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::Hertz;
-use bij_core::port::{GpuClock, GpuClockError, GpuClocks, Unread};
+use bij_core::port::{BoardReadError, GpuClock, GpuClockError, GpuClocks};
 
 /// A GPU clock that can be limited; clones share one.
 #[derive(Clone, Debug)]
-pub struct SimGpuClock(Arc<Mutex<GpuClockState>>);
+pub struct SimGpuClock(Arc<Mutex<SimGpuClockState>>);
 
 #[derive(Debug)]
-struct GpuClockState {
+struct SimGpuClockState {
     rates: Vec<Hertz>,
     max: Hertz,
     is_present: bool,
@@ -26,7 +26,12 @@ impl SimGpuClock {
     pub fn new(rates: impl IntoIterator<Item = Hertz>) -> Self {
         let rates: Vec<Hertz> = rates.into_iter().collect();
         let max = *rates.last().expect("a clock has a rate");
-        Self(Arc::new(Mutex::new(GpuClockState { rates, max, is_present: true, refuses: false })))
+        Self(Arc::new(Mutex::new(SimGpuClockState {
+            rates,
+            max,
+            is_present: true,
+            refuses: false,
+        })))
     }
 
     /// Sets the limit as another program does, for example a power mode.
@@ -44,17 +49,17 @@ impl SimGpuClock {
         self.state().refuses = refuses;
     }
 
-    fn state(&self) -> MutexGuard<'_, GpuClockState> {
+    fn state(&self) -> MutexGuard<'_, SimGpuClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl GpuClock for SimGpuClock {
-    fn clocks(&self) -> Result<GpuClocks, Unread> {
+    fn clocks(&self) -> Result<GpuClocks, BoardReadError> {
         let state = self.state();
         if !state.is_present {
             let (what, why) = ("the GPU's clock".to_owned(), "absent".to_owned());
-            return Err(Unread { what, why });
+            return Err(BoardReadError { what, why });
         }
         Ok(GpuClocks { rates: state.rates.clone(), max: state.max })
     }

@@ -13,15 +13,15 @@
 //! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
 //! service manager with its own clock; [`contract::unit_manager_contract`] judges it, systemd and
 //! bij's own supervisor. [`SimMachine`] combines all models, with clocks, hooks and power cuts;
-//! [`Fused`] kills the user of a port at any of its calls. [`heat`] is a board that grows hot under
+//! [`KillablePort`] kills the user of a port at any of its calls. [`heat`] is a board that grows hot under
 //! load, for tests of thermal policies.
 
 mod board;
 mod clock;
 pub mod contract;
-mod fault;
 mod gpu_clock;
 pub mod heat;
+mod kill_switch;
 mod ledger;
 mod queue;
 mod unit_manager;
@@ -29,10 +29,11 @@ mod world;
 
 pub use board::SimBoard;
 pub use clock::SimClock;
-pub use fault::{Fuse, Fused, Killed};
 pub use gpu_clock::SimGpuClock;
-pub use ledger::{Fault, MemoryLedger};
+pub use kill_switch::{KillSwitch, KillablePort, Killed};
+pub use ledger::{LedgerFault, MemoryLedger};
 pub use unit_manager::{
-    Hook, HookCall, Life, LifeEnd, Script, SimEnding, SimUnits, StartFault, UnitFault,
+    Hook, Script, ScriptedAttempt, ScriptedEnd, SimEnding, SimHookCall, SimUnits, StartFault,
+    UnitFault,
 };
 pub use world::{SimDefinitions, SimHandover, SimMachine, SimStore};

@@ -10,7 +10,7 @@ mod heat;
 mod history;
 mod journal;
 mod limit_watch;
-mod manager_state;
+mod manager_probe;
 mod outage;
 mod power_watch;
 mod record;

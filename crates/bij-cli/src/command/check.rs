@@ -5,7 +5,7 @@ mod host;
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::port::{DefinitionSource as _, FindError, Found};
+use bij_core::port::{DefinitionSource as _, FindError, FoundDefinition};
 
 use crate::args::{CheckArgs, Target};
 use crate::context::Context;
@@ -39,7 +39,7 @@ pub(crate) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError>
 }
 
 /// Fails if something that is visible before a start keeps the experiment from running.
-pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), CliError> {
+pub(super) fn must_be_runnable(context: &Context, found: &FoundDefinition) -> Result<(), CliError> {
     let Some(obstacle) = obstacle(context, found) else { return Ok(()) };
     let id = &found.spec.id;
     Err(CliError::new(Kind::Definition, format!("{id} cannot run: {obstacle}"))
@@ -48,7 +48,10 @@ pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), C
 
 /// Fails as [`must_be_runnable`] does, except for obstacles in the contents of a program: such a program is started,
 /// and the history has the reason why the attempt failed.
-pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), CliError> {
+pub(super) fn must_be_startable(
+    context: &Context,
+    found: &FoundDefinition,
+) -> Result<(), CliError> {
     if host::has_only_content_obstacles(context, found) {
         return Ok(());
     }
@@ -56,7 +59,7 @@ pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), 
 }
 
 /// Returns the first visible obstacle that keeps an experiment from running.
-pub(super) fn obstacle(context: &Context, found: &Found) -> Option<String> {
+pub(super) fn obstacle(context: &Context, found: &FoundDefinition) -> Option<String> {
     host::check_resources(context, found).problems.into_iter().next().map(|problem| problem.message)
 }
 
@@ -111,7 +114,7 @@ fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
 fn check_found(
     context: &Context,
     id: Option<&ExperimentId>,
-    found: Result<Found, FindError>,
+    found: Result<FoundDefinition, FindError>,
 ) -> CheckedDefinition {
     match found {
         Ok(found) => {

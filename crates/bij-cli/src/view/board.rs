@@ -6,7 +6,7 @@ mod text;
 use std::io::{self, Write};
 
 use bij_core::Timestamp;
-use bij_jetson::{BoardSample, Reading};
+use bij_jetson::{HardwareReading, Reading};
 use serde::{Serialize, Serializer};
 
 use super::{Format, View};
@@ -14,13 +14,13 @@ use super::{Format, View};
 /// One reading of the machine: `bij board`.
 #[derive(Clone, Debug)]
 pub(crate) struct BoardPage {
-    sample: BoardSample,
+    sample: HardwareReading,
     /// Whether all clocks are held at their present rates.
     clocks_held: Reading<bool>,
 }
 
 impl BoardPage {
-    pub(crate) fn new(sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+    pub(crate) fn new(sample: &HardwareReading, clocks_held: Reading<bool>) -> Self {
         Self { sample: sample.clone(), clocks_held }
     }
 }
@@ -40,7 +40,7 @@ pub(crate) struct TimedBoard {
 }
 
 impl TimedBoard {
-    pub(crate) fn new(at: Timestamp, sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+    pub(crate) fn new(at: Timestamp, sample: &HardwareReading, clocks_held: Reading<bool>) -> Self {
         Self { at, board: BoardPage::new(sample, clocks_held) }
     }
 }

@@ -1,6 +1,6 @@
 //! Observations of heat control.
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
 /// An observation of the machine's temperatures and experiments.
@@ -9,7 +9,7 @@ pub struct HeatObservation<'a> {
     /// Time of the observation, on a clock that never goes back.
     pub uptime: TimeSpan,
     /// Readings of all thermal zones.
-    pub zones: &'a Result<Vec<ZoneReading>, Unread>,
+    pub zones: &'a Result<Vec<ZoneReading>, BoardReadError>,
     /// Experiments that are up, in any order.
     pub living: &'a [Living],
     /// Processors of the machine; 100 % is one processor.

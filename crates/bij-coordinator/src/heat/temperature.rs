@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, TimeSpan};
 
 use super::moves::Because;
@@ -86,7 +86,7 @@ impl TemperatureTracker {
     pub(super) fn update(
         &mut self,
         at: TimeSpan,
-        zones: &Result<Vec<ZoneReading>, Unread>,
+        zones: &Result<Vec<ZoneReading>, BoardReadError>,
         throttle: f64,
     ) -> ZoneSummary {
         let zones = match zones {

@@ -20,7 +20,7 @@ pub(crate) struct Pace {
     every: u64,
     /// It comes to a halt after so many.
     at_most: u64,
-    /// The uptime at which its life began.
+    /// The uptime at which its attempt began.
     begun: u64,
 }
 
@@ -40,7 +40,7 @@ impl World {
         self.paces.insert(id.clone(), Pace { every, at_most, begun: 0 });
     }
 
-    /// A life begins, and with it the steps.
+    /// An attempt begins, and with it the steps.
     pub(crate) fn paces_itself(&mut self, id: &ExperimentId) {
         let uptime = self.machine.clock.uptime().as_micros();
         if let Some(pace) = self.paces.get_mut(id) {
@@ -51,7 +51,7 @@ impl World {
     /// Those that live have told how far they are.
     pub(crate) fn tell_steps(&self) {
         let uptime = self.machine.clock.uptime().as_micros();
-        for id in self.machine.units.living() {
+        for id in self.machine.units.with_processes() {
             if let Some(pace) = self.paces.get(&id) {
                 let (step, _) = pace.at(uptime);
                 let progress = Progress { step: Some(step), ..Progress::default() };

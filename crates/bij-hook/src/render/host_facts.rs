@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use bij_core::definition::ExperimentSpec;
-use bij_core::port::Found;
+use bij_core::port::FoundDefinition;
 use bij_host::HostContext;
 use bij_systemd::SystemdVersion;
 
@@ -22,7 +22,7 @@ pub(super) struct HostFacts {
 impl HostFacts {
     /// Returns the stamp of a unit, which depends on its definition, on the GPU if the unit may use it, and on whether
     /// its user is known.
-    pub(super) fn stamp(&self, host: &HostContext, found: &Found) -> String {
+    pub(super) fn stamp(&self, host: &HostContext, found: &FoundDefinition) -> String {
         let mut stamp = found.stamp.clone();
         if may_use_gpu(host, &found.spec) {
             stamp.push_str(&self.gpu(host).stamp());

@@ -7,7 +7,7 @@ use bij_core::Outcome;
 use thiserror::Error;
 
 use super::current::STATUS;
-use super::{CurrentMode, PowerConf, PowerMode, QueryError, predict, query};
+use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict, query};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
 /// Time limit of nvpmodel; a switch takes up to a second.
@@ -213,7 +213,7 @@ impl Nvpmodel {
     }
 }
 
-fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> bool {
+fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> bool {
     matches!(predict::compare(files, conf, mode), predict::Fit::Contradicted(_))
 }
 
@@ -222,7 +222,7 @@ fn is_mode_word(word: &str) -> bool {
 }
 
 /// Returns the first CPU that a mode switches on and this machine does not have.
-fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Option<String> {
+fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> Option<String> {
     let cores = mode.settings.iter().filter(|s| s.param == "CPU_ONLINE" && s.value == "1");
     let missing = |path: &str| files.read(path).map_err(WhyNot::from) == Err(WhyNot::Absent);
     cores

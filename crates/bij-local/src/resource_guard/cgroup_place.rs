@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bij_cgroup::{CgroupRoot, Membership, Ownership, ParentCgroup};
+use bij_cgroup::{CgroupRoot, Delegation, Membership, ParentCgroup};
 use bij_core::error_chain;
 
 use super::Backend;
@@ -34,8 +34,8 @@ impl CgroupParent {
         let tenure = match (backend, place) {
             (Backend::Watcher, _) => Err("the watcher was chosen".to_owned()),
             (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
-            (_, CgroupPlace::Delegated) => Ok(Ownership::Delegated),
-            (_, CgroupPlace::Found) => Ok(Ownership::Unknown),
+            (_, CgroupPlace::Delegated) => Ok(Delegation::Delegated),
+            (_, CgroupPlace::Found) => Ok(Delegation::Unknown),
         };
         let parent = match (tenure, &root) {
             (Ok(tenure), Ok(root)) => parent(root, tenure),
@@ -56,7 +56,7 @@ impl CgroupParent {
     }
 }
 
-fn parent(root: &CgroupRoot, tenure: Ownership) -> Result<ParentCgroup, String> {
+fn parent(root: &CgroupRoot, tenure: Delegation) -> Result<ParentCgroup, String> {
     let own = Membership::of_process(Path::new("/proc"), "self")
         .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
     ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| error_chain(&error))

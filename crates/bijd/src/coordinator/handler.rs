@@ -25,7 +25,7 @@ use bij_store::Reader;
 use tokio::time::timeout;
 
 use super::SampleRing;
-use super::manager_state::ManagerState;
+use super::manager_probe::ManagerProbe;
 use super::outage::{self, Outage};
 use super::power_watch::PowerWatch;
 use super::refusal::{refusal, shutting_down};
@@ -40,9 +40,9 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Answers the requests of clients.
-pub(super) struct Handler<P: Ports> {
+pub(super) struct RequestHandler<P: Ports> {
     pub(super) loop_: Handle<P>,
-    pub(super) manager: ManagerState,
+    pub(super) manager: ManagerProbe,
     pub(super) definitions: Definitions,
     /// Reads ended runs and attempts.
     pub(super) history: Arc<Reader>,
@@ -55,7 +55,7 @@ pub(super) struct Handler<P: Ports> {
     pub(super) samples: Arc<Mutex<SampleRing>>,
 }
 
-impl<P: Ports> Handler<P> {
+impl<P: Ports> RequestHandler<P> {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
@@ -119,7 +119,7 @@ impl<P: Ports> Handler<P> {
     }
 }
 
-impl<P: Ports> Queries for Handler<P> {
+impl<P: Ports> Queries for RequestHandler<P> {
     async fn queue(&self, query: QueueQuery) -> Result<Page<Entry>, Refusal> {
         let QueueQuery { experiment, group, state, skip } = query;
         let wanted = move |run: &QueuedRun| {
@@ -195,7 +195,7 @@ impl<P: Ports> Queries for Handler<P> {
     }
 }
 
-impl<P: Ports> Commands for Handler<P> {
+impl<P: Ports> Commands for RequestHandler<P> {
     async fn submit(
         &self,
         caller: &Caller,

@@ -25,7 +25,7 @@ use bij_core::definition::CoordinatorSettings;
 use bij_core::port::{Board, UnitManager as _};
 use bij_core::{Celsius, ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
-use bij_jetson::Machine;
+use bij_jetson::Hardware;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -56,7 +56,7 @@ const MAX_UNREPORTED: usize = 256;
 
 /// Heat control that has not started yet.
 pub(super) struct HeatWatch<P: Ports> {
-    pub(super) machine: Machine,
+    pub(super) machine: Hardware,
     pub(super) handle: Handle<P>,
     pub(super) units: Units,
     pub(super) host: HostContext,
@@ -93,7 +93,7 @@ impl Drop for HeatThread {
 }
 
 struct HeatLoop<P: Ports> {
-    machine: Machine,
+    machine: Hardware,
     is_jetson: bool,
     handle: Handle<P>,
     units: Arc<Units>,
@@ -102,7 +102,7 @@ struct HeatLoop<P: Ports> {
     ladder: Ladder,
     restraints: ActiveRestraints,
     capabilities: HeatCapabilities,
-    gpu: GpuClockLimit<Machine>,
+    gpu: GpuClockLimit<Hardware>,
     pending: JoinSet<StepOutcome>,
     /// The status that the loop has, and the moves that it does not have yet.
     reported: Option<ThermalStatus>,

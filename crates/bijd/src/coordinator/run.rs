@@ -23,7 +23,7 @@ use bij_definitions::Definitions;
 use bij_hook::{deferred_start, open_ledger};
 use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
-use bij_jetson::Machine;
+use bij_jetson::Hardware;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
 use nix::errno::Errno;
@@ -33,10 +33,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::gpu_watch::GpuWatch;
-use super::handler::Handler;
+use super::handler::RequestHandler;
 use super::heat::HeatWatch;
 use super::limit_watch::LimitWatch;
-use super::manager_state::ManagerState;
+use super::manager_probe::ManagerProbe;
 use super::outage::{Outage, open_when_usable};
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
@@ -65,7 +65,7 @@ impl Ports for Daemon {
     type Units = Units;
     type Store = RobustLedger;
     type Definitions = Definitions;
-    type Board = Machine;
+    type Board = Hardware;
     type Handover = HandoverFiles;
 }
 
@@ -86,7 +86,7 @@ pub fn run_coordinator(
     let settings = reload.read();
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
-    let machine = Machine::below(board.unwrap_or(host.root()));
+    let machine = Hardware::below(board.unwrap_or(host.root()));
     let recorder = BoardRecorder::new(machine.clone(), host.layout().database(), host.boot()?);
     let samples = recorder.samples();
     let (outage_sender, outage) = watch::channel(None);
@@ -160,7 +160,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 /// Spawns the loop on its own thread; `alive` is dropped when it ends.
 fn spawn_loop(
     host: &HostContext,
-    board: Machine,
+    board: Hardware,
     settings: CoordinatorSettings,
     inbox: Inbox<Daemon>,
     alive: oneshot::Sender<Infallible>,
@@ -310,14 +310,14 @@ impl Services<'_> {
     }
 
     /// Returns a new server: each thread needs its own, because a handler's connections belong to its runtime.
-    fn server(&self) -> Server<Handler<Daemon>> {
+    fn server(&self) -> Server<RequestHandler<Daemon>> {
         Server::new(Arc::new(self.handler()), self.rights(), self.handle.newest_event())
     }
 
-    fn handler(&self) -> Handler<Daemon> {
-        Handler {
+    fn handler(&self) -> RequestHandler<Daemon> {
+        RequestHandler {
             loop_: self.handle.clone(),
-            manager: ManagerState::new(self.runtime_scope()),
+            manager: ManagerProbe::new(self.runtime_scope()),
             definitions: Definitions::new(self.host.layout().clone()),
             history: Arc::new(Reader::at(self.host.layout())),
             outage: self.outage.clone(),
@@ -401,7 +401,7 @@ impl Services<'_> {
             return std::future::pending().await;
         }
         let mut watch = UnitWatch::new(self.runtime_scope());
-        let manager = ManagerState::new(self.runtime_scope());
+        let manager = ManagerProbe::new(self.runtime_scope());
         loop {
             let passed_on = match watch.next().await {
                 UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
@@ -424,7 +424,7 @@ impl Services<'_> {
         }
     }
 
-    async fn report_shutdown_state(&self, manager: &ManagerState) -> Result<(), Gone> {
+    async fn report_shutdown_state(&self, manager: &ManagerProbe) -> Result<(), Gone> {
         let goes = manager.is_going_down().await;
         self.handle.set_going_down(GoingDown::Machine, goes).await
     }
@@ -444,7 +444,7 @@ impl Services<'_> {
     }
 }
 
-async fn serve_bus_forever(server: &Server<Handler<Daemon>>, bus: WhichBus) -> Infallible {
+async fn serve_bus_forever(server: &Server<RequestHandler<Daemon>>, bus: WhichBus) -> Infallible {
     let mut again_after = BUS_RETRY;
     loop {
         let error = match server.serve_bus(bus).await {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use bij_jetson::{BoardSample, CurrentMode, EnergyCounter, Machine, Reading};
+use bij_jetson::{CurrentMode, EnergyCounter, Hardware, HardwareReading, Reading};
 
 use super::{counts_energy, is_this_machine, mean_power, query_power_mode, set_power_mode};
 use crate::context::Context;
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const MODE_QUERY_INTERVAL: usize = 10;
 
 /// Shows the machine each second until Ctrl-C or until the pipe is closed.
-pub(super) fn watch(context: &Context, machine: &Machine) -> Result<(), CliError> {
+pub(super) fn watch(context: &Context, machine: &Hardware) -> Result<(), CliError> {
     let mut due = Instant::now();
     let mut readings = Readings::default();
     loop {
@@ -42,7 +42,7 @@ struct Readings {
 
 impl Readings {
     /// Adds the power mode, which a program reports, and the power, which takes two readings.
-    fn complete(&mut self, context: &Context, sample: &mut BoardSample) {
+    fn complete(&mut self, context: &Context, sample: &mut HardwareReading) {
         if self.count.is_multiple_of(MODE_QUERY_INTERVAL) {
             self.mode = query_power_mode(context, sample);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bij_core::ExperimentId;
 use bij_core::caller_environment::TOOLS;
 use bij_core::definition::{ExperimentSpec, SpecOverlay};
-use bij_core::port::{DefinitionSource as _, Found};
+use bij_core::port::{DefinitionSource as _, FoundDefinition};
 
 use crate::args::{IdArg, RunArgs, ShellArgs, Target};
 use crate::command::check::{must_be_runnable, obstacle};
@@ -64,7 +64,7 @@ impl PlannedExperiment {
     /// Prints the warnings about a definition; fails if the experiment cannot run.
     pub(in crate::command) fn new(
         context: &Context,
-        found: Found,
+        found: FoundDefinition,
         is_defined: bool,
     ) -> Result<Self, CliError> {
         context.warn_about_definition(&found);
@@ -129,7 +129,8 @@ pub(in crate::command) fn ad_hoc(
         tool_variables(context).apply(&mut spec);
     }
     overlay.apply(&mut spec);
-    let found = Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+    let found =
+        FoundDefinition { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
     match obstacle(context, &found) {
         Some(obstacle) => Err(CliError::new(Kind::Definition, obstacle)),
         None => Ok(found.spec),

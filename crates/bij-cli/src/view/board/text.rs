@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use bij_core::{Bytes, Celsius};
 use bij_jetson::{
-    BoardSample, Cpu, CurrentMode, Gpu, Memory, PowerModes, Reading, TripKind, WhyNot, Zone,
+    Cpu, CurrentMode, GpuState, HardwareReading, Memory, PowerModes, Reading, TripKind, WhyNot,
+    Zone,
 };
 
 use crate::view::escape::visible;
@@ -12,7 +13,7 @@ use crate::view::table::{Cell, Column, Table};
 use crate::view::{Format, Tone};
 
 pub(super) fn write(
-    board: &BoardSample,
+    board: &HardwareReading,
     clocks_are_held: bool,
     out: &mut dyn Write,
     format: &Format,
@@ -67,7 +68,7 @@ fn value_or_reason(reading: &Reading<impl ToString>) -> String {
     }
 }
 
-fn release(board: &BoardSample) -> Option<String> {
+fn release(board: &HardwareReading) -> Option<String> {
     let identity = &board.identity;
     let l4t = match &identity.l4t {
         Ok(l4t) => Some(match l4t.jetpack() {
@@ -100,7 +101,7 @@ fn mode(power: &PowerModes) -> String {
     }
 }
 
-fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
+fn over_current(board: &HardwareReading) -> Option<(Tone, String)> {
     let counters = match &board.over_current {
         Ok(counters) if counters.is_empty() => return None,
         Ok(counters) => counters,
@@ -119,7 +120,7 @@ fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
     })
 }
 
-fn gpu(reading: &Reading<Gpu>) -> String {
+fn gpu(reading: &Reading<GpuState>) -> String {
     let gpu = match reading {
         Ok(gpu) => gpu,
         Err(WhyNot::Absent) => return "none found".to_owned(),
@@ -168,7 +169,7 @@ fn memory(memory: &Memory) -> String {
     }
 }
 
-fn fan(board: &BoardSample) -> String {
+fn fan(board: &HardwareReading) -> String {
     let fan = &board.fan;
     match (&fan.drive, &fan.rpm) {
         (Ok(drive), Ok(rpm)) => format!("{drive}, {rpm} rpm"),
@@ -236,7 +237,7 @@ fn trips(zone: &Zone) -> String {
     visible(&trips.collect::<Vec<_>>().join(", ")).into_owned()
 }
 
-fn rails(board: &BoardSample, out: &mut dyn Write, format: &Format) -> io::Result<()> {
+fn rails(board: &HardwareReading, out: &mut dyn Write, format: &Format) -> io::Result<()> {
     // The line of the whole board's power has the reason.
     let Ok(rails) = &board.rails else { return Ok(()) };
     if rails.is_empty() {

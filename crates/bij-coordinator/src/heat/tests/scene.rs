@@ -1,6 +1,6 @@
 //! A ladder and what it is shown, look by look.
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan};
 
 use crate::heat::{
@@ -11,7 +11,7 @@ use crate::heat::{
 pub(super) struct Scene {
     pub(super) ladder: Ladder,
     pub(super) living: Vec<Living>,
-    pub(super) zones: Result<Vec<ZoneReading>, Unread>,
+    pub(super) zones: Result<Vec<ZoneReading>, BoardReadError>,
     /// What the GPU's clock may be bounded to, and what it is.
     pub(super) rates: Vec<Hertz>,
     pub(super) bound: Option<Hertz>,
@@ -90,7 +90,7 @@ pub(in crate::heat) fn zone(name: &str, degrees: f64) -> ZoneReading {
 }
 
 pub(in crate::heat) fn off(name: &str) -> ZoneReading {
-    let why = Unread { what: name.to_owned(), why: "no data available".to_owned() };
+    let why = BoardReadError { what: name.to_owned(), why: "no data available".to_owned() };
     ZoneReading { name: name.to_owned(), celsius: Err(why) }
 }
 

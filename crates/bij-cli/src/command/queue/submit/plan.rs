@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bij_core::ExperimentId;
 use bij_core::definition::{ExperimentSpec, SpecOverlay};
-use bij_core::port::{FindError, Found};
+use bij_core::port::{FindError, FoundDefinition};
 
 use crate::args::{IdArg, SubmitArgs, Target};
 use crate::command::check::must_be_runnable;
@@ -183,8 +183,12 @@ fn members(
     let members = specs.into_iter().zip(sweep.combinations());
     members
         .map(|(spec, combination)| {
-            let found =
-                Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+            let found = FoundDefinition {
+                spec,
+                source: String::new(),
+                stamp: String::new(),
+                warnings: Vec::new(),
+            };
             must_be_runnable(context, &found)?;
             let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             let experiment = PlannedExperiment { spec: found.spec, is_defined: false };
