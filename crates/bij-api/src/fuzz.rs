@@ -5,7 +5,7 @@ use bij_core::request::{
     Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest,
     QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
 };
-use bij_fuzz::{Target, assert_harmless};
+use bij_fuzz::{FuzzTarget, assert_harmless};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
@@ -55,7 +55,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &
 
 #[test]
 fn fuzz_message_body() {
-    Target::new("message-body", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("message-body", env!("CARGO_MANIFEST_DIR"))
         .also(seeds())
         .tokens(&["experiment", "verb", "start", "act", "cancel", "\x01s\0", "\x02av\0", "a{sv}"])
         .run(|bytes| {

@@ -40,6 +40,6 @@ pub use owned::{
     CgroupLimits, CgroupSetting, CreateError, EnterError, KillError, MissingLimit, MissingReason,
     OwnedCgroup, RemoveError,
 };
-pub use parent::{Ownership, ParentCgroup, ParentError};
+pub use parent::{Delegation, ParentCgroup, ParentError};
 pub use path::{CgroupPath, InvalidCgroupPath};
 pub use root::{CgroupRoot, Hierarchy, RootError};

@@ -25,9 +25,9 @@ use plan::{GroupState, GroupType, ParentPlan, ParentSituation, decide};
 /// Name of the group into which the calling process moves.
 const LEAF: &str = "bij-supervisor";
 
-/// What the caller knows about the ownership of its own control group.
+/// What the caller knows about the delegation of its own control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub enum Delegation {
     /// The group was created for the calling process alone, such as a systemd scope with `Delegate=yes`.
     Delegated,
     /// Nothing: the group may be that of a shell, a session or a container.
@@ -102,7 +102,7 @@ impl ParentCgroup {
     pub fn open(
         root: CgroupRoot,
         own: &Membership,
-        ownership: Ownership,
+        delegation: Delegation,
     ) -> Result<Self, ParentError> {
         if root.hierarchy() != Hierarchy::Unified {
             return Ok(Self { root, groups: own.clone() });
@@ -115,8 +115,8 @@ impl ParentCgroup {
             above: above.as_ref().map(|path| read(path, root.path())),
             pid: std::process::id(),
         };
-        let plan =
-            decide(&situation, ownership).map_err(|why| why.into_error(&own.below(root.path())))?;
+        let plan = decide(&situation, delegation)
+            .map_err(|why| why.into_error(&own.below(root.path())))?;
         let path = match plan {
             ParentPlan::Below => own,
             ParentPlan::Beside => above.ok_or_else(elsewhere)?,

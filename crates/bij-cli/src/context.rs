@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bij_core::port::{DefinitionSource as _, FindError, Found, UnitManager as _};
+use bij_core::port::{DefinitionSource as _, FindError, FoundDefinition, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId, Layout};
 use bij_definition::Definitions;
 use bij_store::Reader;
@@ -59,7 +59,7 @@ impl Context {
     }
 
     /// Prints the warnings about a definition.
-    pub(crate) fn warn_about_definition(&self, found: &Found) {
+    pub(crate) fn warn_about_definition(&self, found: &FoundDefinition) {
         for warning in &found.warnings {
             self.terminal.warning(&warning.to_string());
         }
@@ -120,7 +120,10 @@ impl Context {
 
     /// Returns the definition in a file. The outer error is about the file: a missing file is a wrong
     /// definition, not a missing experiment.
-    pub(crate) fn find_file(&self, path: &Path) -> Result<Result<Found, FindError>, CliError> {
+    pub(crate) fn find_file(
+        &self,
+        path: &Path,
+    ) -> Result<Result<FoundDefinition, FindError>, CliError> {
         if path.is_dir() {
             let message = format!("{} is a directory, not a definition", path.display());
             return Err(CliError::new(Kind::Definition, message)

@@ -9,9 +9,9 @@ mod ledger;
 mod run_queue;
 mod unit_manager;
 
-pub use board::{Board, Sample, Unread, ZoneReading};
+pub use board::{Board, BoardReadError, Sample, ZoneReading};
 pub use definition_error::{DefinitionError, Problem, SourceLocation, Warning};
-pub use definition_source::{DefinitionSource, FindError, Found};
+pub use definition_source::{DefinitionSource, FindError, FoundDefinition};
 pub use gpu_clock::{GpuClock, GpuClockError, GpuClocks};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};

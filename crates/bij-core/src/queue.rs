@@ -14,7 +14,7 @@ pub use claim::{Claim, GpuClaim};
 pub use dependency::{Condition, Dependencies, Dependency, InvalidDependency, RunRef};
 pub use event::{Event, EventKind, UnknownEventKind};
 pub use group::{Group, GroupName, InvalidGroupName, Pause, SlotsFrom};
-pub use happening::Happening;
+pub use happening::NewEvent;
 pub use not_before::{Delay, NotBefore};
 pub use queued_run::{Queue, QueuePosition, QueueState, QueuedRun};
 pub use submission::{Origin, Submission, Terms};

@@ -6,8 +6,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use bij_core::port::{DefinitionSource as _, FindError, Found};
-use bij_core::spec::{ExperimentSpec, SandboxProfile};
+use bij_core::port::DefinitionSource as _;
+use bij_core::port::FindError;
+use bij_core::port::FoundDefinition;
+use bij_core::spec::ExperimentSpec;
+use bij_core::spec::SandboxProfile;
 use bij_core::{ExperimentId, Layout};
 use bij_definition::Definitions;
 use bij_definition::SpecOverlay;
@@ -35,7 +38,7 @@ impl Tree {
         self
     }
 
-    fn find(&self, id: &str) -> Result<Found, FindError> {
+    fn find(&self, id: &str) -> Result<FoundDefinition, FindError> {
         self.definitions.find(&ExperimentId::new(id).unwrap())
     }
 

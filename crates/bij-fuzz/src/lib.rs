@@ -41,14 +41,14 @@ const CASES: u32 = 400;
 
 /// A parser of foreign text, and the material for its inputs.
 #[derive(Debug)]
-pub struct Target {
+pub struct FuzzTarget {
     name: &'static str,
     corpus: PathBuf,
     seeds: Vec<Vec<u8>>,
     tokens: &'static [&'static str],
 }
 
-impl Target {
+impl FuzzTarget {
     /// Creates a target of the crate in a directory (`env!("CARGO_MANIFEST_DIR")`).
     ///
     /// # Panics
@@ -195,7 +195,7 @@ struct Watchdog {
 const HUNG_AFTER: Duration = Duration::from_secs(100);
 
 impl Watchdog {
-    fn new(target: &Target) -> Self {
+    fn new(target: &FuzzTarget) -> Self {
         Self {
             corpus: target.corpus.clone(),
             current: Mutex::new(None),
@@ -271,7 +271,7 @@ mod tests {
         fs::write(corpus.join("seed"), "key = \"value\"\n").unwrap();
         let manifest_dir = directory.to_str().unwrap();
         let fragile = |bytes: &[u8]| assert!(!bytes.contains(&b'!'), "it broke");
-        let run = || Target::new("self", manifest_dir).tokens(&["!"]).run(fragile);
+        let run = || FuzzTarget::new("self", manifest_dir).tokens(&["!"]).run(fragile);
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "the token was never tried");
         let kept = files(&corpus);
         assert_eq!(kept.len(), 2, "{kept:?}");
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(kept.iter().filter(small).count(), 1, "{kept:?}");
         // The next run tries it first.
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
-        Target::new("self", manifest_dir).run(|bytes| assert!(bytes.len() <= MAX_INPUT_LEN));
+        FuzzTarget::new("self", manifest_dir).run(|bytes| assert!(bytes.len() <= MAX_INPUT_LEN));
         fs::remove_dir_all(&directory).unwrap();
     }
 

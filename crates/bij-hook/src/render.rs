@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_host::{HostContext, files, logged};
@@ -73,7 +73,7 @@ pub(crate) struct Renderer<'a> {
 /// The unit that a definition describes, with its stamp.
 #[derive(Debug)]
 pub(crate) struct DesiredUnit {
-    found: Found,
+    found: FoundDefinition,
     /// Changes whenever the text of the drop-in changes.
     pub(crate) stamp: String,
 }
@@ -95,7 +95,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// Returns the unit that a definition describes on this machine.
-    pub(crate) fn desired_unit(&self, found: Found) -> DesiredUnit {
+    pub(crate) fn desired_unit(&self, found: FoundDefinition) -> DesiredUnit {
         let stamp = self.facts.stamp(self.host, &found);
         DesiredUnit { found, stamp }
     }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bij_core::executable::ExecutableFormat;
-use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::port::{AttemptQuery, DefinitionSource, FindError, FoundDefinition, Ledger as _};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, ExperimentId, InvocationId, MonotonicTime, ServiceResult};
 use bij_host::HostContext;
@@ -27,7 +27,7 @@ pub(crate) struct FakeDefinitions(
 );
 
 impl DefinitionSource for FakeDefinitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let path = format!("/etc/{id}.toml");
         if self.1.load(Ordering::Relaxed) {
             return Err(FindError::Unreadable { path, source: std::io::ErrorKind::Other.into() });
@@ -35,7 +35,7 @@ impl DefinitionSource for FakeDefinitions {
         let looked_for = vec![path];
         let missing = FindError::Missing { id: id.clone(), looked_for };
         let (spec, stamp) = self.0.lock().unwrap().clone().ok_or(missing)?;
-        Ok(Found { spec, source: format!("/etc/{id}.toml"), stamp, warnings: Vec::new() })
+        Ok(FoundDefinition { spec, source: format!("/etc/{id}.toml"), stamp, warnings: Vec::new() })
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {

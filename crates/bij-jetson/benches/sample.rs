@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_jetson::{CapturedTree, Machine};
+use bij_jetson::{CapturedTree, Hardware};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
@@ -45,7 +45,7 @@ fn samples(criterion: &mut Criterion<CpuTime>) {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees/agx-orin-jp6");
     let root = tempfile::tempdir().unwrap();
     CapturedTree::load(&tree).unwrap().unpack(root.path()).unwrap();
-    let machine = Machine::below(root.path());
+    let machine = Hardware::below(root.path());
     let mut group = criterion.benchmark_group("CPU time of an AGX Orin's");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sample", |bencher| bencher.iter(|| black_box(machine.sample())));

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use bij_jetson::{Machine, Reading};
+use bij_jetson::{Hardware, Reading};
 
 fn show(name: &str, reading: &Reading<impl Display>) {
     match reading {
@@ -14,7 +14,7 @@ fn show(name: &str, reading: &Reading<impl Display>) {
 
 fn main() {
     let root = std::env::args_os().nth(1).unwrap_or("/".into());
-    let board = Machine::below(root).sample();
+    let board = Hardware::below(root).sample();
     show("model", &board.identity.model);
     show("L4T", &board.identity.l4t);
     for zone in board.zones.iter().flatten() {

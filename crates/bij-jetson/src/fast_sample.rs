@@ -5,13 +5,13 @@ use bij_core::{Bytes, Milliwatts};
 use crate::hwmon::Chip;
 use crate::memory::SystemMemory;
 use crate::thermal::Trips;
-use crate::{CoolingDevice, Files, Gpu, OverCurrent, Rail, Reading, WhyNot, Zone};
+use crate::{CoolingDevice, Files, GpuState, OverCurrent, Rail, Reading, WhyNot, Zone};
 
 /// One reading of the values that change from second to second, which are recorded while an experiment runs. It costs
-/// a fraction of a [`BoardSample`](crate::BoardSample): no trips, modes, identity or driver tables.
+/// a fraction of a [`HardwareReading`](crate::HardwareReading): no trips, modes, identity or driver tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FastSample {
+pub struct FastReading {
     /// Temperatures of the CPU, the GPU and the rest of their chip, without the trips.
     pub zones: Reading<Vec<Zone>>,
     /// The cooling devices that slow the machine down now.
@@ -21,12 +21,12 @@ pub struct FastSample {
     /// The power of the whole machine.
     pub total: Reading<Milliwatts>,
     /// The GPU's load, clocks and power state.
-    pub gpu: Reading<Gpu>,
+    pub gpu: Reading<GpuState>,
     /// Memory that is available without swapping.
     pub memory_available: Reading<Bytes>,
 }
 
-impl FastSample {
+impl FastReading {
     pub(crate) fn read(files: &dyn Files) -> Self {
         let chips = Chip::all(files);
         let chip_list = || chips.as_deref().map_err(Clone::clone);
@@ -38,7 +38,7 @@ impl FastSample {
             total: chip_list()
                 .and_then(|chips| Rail::from_chips(files, chips))
                 .and_then(|rails| Rail::total(&rails)),
-            gpu: Gpu::read(files),
+            gpu: GpuState::read(files),
             memory_available: SystemMemory::read(files).available,
         }
     }
@@ -65,12 +65,12 @@ mod tests {
     #[test]
     fn over_current_counters_add_up_unless_one_cannot_be_read() {
         let mut tree = CapturedTree::default();
-        assert_eq!(FastSample::read(&tree).over_current, Err(WhyNot::Absent));
+        assert_eq!(FastReading::read(&tree).over_current, Err(WhyNot::Absent));
         tree.set("sys/class/hwmon/hwmon4/name", "soctherm_oc\n");
         tree.set("sys/class/hwmon/hwmon4/oc1_event_cnt", "2\n");
         tree.set("sys/class/hwmon/hwmon4/oc3_event_cnt", "5\n");
-        assert_eq!(FastSample::read(&tree).over_current, Ok(7));
+        assert_eq!(FastReading::read(&tree).over_current, Ok(7));
         tree.fail("sys/class/hwmon/hwmon4/oc1_event_cnt", nix::errno::Errno::EIO as i32);
-        assert!(matches!(FastSample::read(&tree).over_current, Err(WhyNot::Failed(_))));
+        assert!(matches!(FastReading::read(&tree).over_current, Err(WhyNot::Failed(_))));
     }
 }

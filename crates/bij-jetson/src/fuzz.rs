@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bij_fuzz::{Target, assert_harmless};
+use bij_fuzz::{FuzzTarget, assert_harmless};
 
 use crate::capture::CapturedTree;
-use crate::fast_sample::FastSample;
-use crate::{BoardSample, EnergyCounter, PowerConf};
+use crate::fast_sample::FastReading;
+use crate::{EnergyCounter, HardwareReading, PowerConf};
 
 fn tree(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees").join(name)
@@ -16,7 +16,7 @@ fn tree(name: &str) -> std::path::PathBuf {
 fn fuzz_nvpmodel() {
     let trees =
         ["agx-orin-jp5", "agx-orin-jp6"].map(|name| tree(name).join("files/etc/nvpmodel.conf"));
-    Target::new("nvpmodel", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("nvpmodel", env!("CARGO_MANIFEST_DIR"))
         .also(trees.map(|path| std::fs::read(path).unwrap()))
         .tokens(&[
             "< POWER_MODEL ID=",
@@ -63,7 +63,7 @@ fn hostile(board: &CapturedTree, input: &[u8]) -> CapturedTree {
 #[test]
 fn fuzz_board() {
     let tree = CapturedTree::load(&tree("agx-orin-jp6")).unwrap();
-    Target::new("board", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("board", env!("CARGO_MANIFEST_DIR"))
         .also([tree.paths().flat_map(|path| [path.as_bytes(), b"\n"].concat()).collect()])
         .tokens(&[
             "thermal_zone",
@@ -77,9 +77,9 @@ fn fuzz_board() {
         ])
         .run(|bytes| {
             let board = hostile(&tree, bytes);
-            let sample = BoardSample::read(&board);
+            let sample = HardwareReading::read(&board);
             assert!(!format!("{sample:?}").is_empty());
-            let _ = FastSample::read(&board);
+            let _ = FastReading::read(&board);
             let _ = EnergyCounter::all(&board);
         });
 }

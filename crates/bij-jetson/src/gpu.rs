@@ -13,7 +13,7 @@ const BUSES: [&str; 3] = ["sys/devices/platform/bus@0", "sys/devices/platform", 
 /// The state of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Gpu {
+pub struct GpuState {
     /// Name given by the kernel or the driver: `17000000.gpu`, `NVIDIA GeForce RTX 4090`.
     pub name: String,
     /// The momentary load; only a mean of several readings is meaningful.
@@ -28,7 +28,7 @@ pub struct Gpu {
     pub powered: Reading<bool>,
 }
 
-impl Gpu {
+impl GpuState {
     /// Reads the GPU of this machine.
     ///
     /// # Errors
@@ -88,12 +88,12 @@ impl GpuFiles {
         Err(WhyNot::Absent)
     }
 
-    fn read(self, files: &dyn Files) -> Gpu {
+    fn read(self, files: &dyn Files) -> GpuState {
         let clock = |name: &str| {
             let devfreq = self.devfreq.as_ref().ok_or(WhyNot::Absent)?;
             files.count(&format!("{devfreq}/{name}")).map(Hertz::new)
         };
-        Gpu {
+        GpuState {
             load: files.count(&format!("{}/load", self.device)).and_then(parse_load),
             clock: clock("cur_freq"),
             min_clock: clock("min_freq"),
@@ -149,14 +149,14 @@ fn read_powered(files: &dyn Files, device: &str) -> Reading<bool> {
 }
 
 /// Reads the name of an NVIDIA card. Its driver gives load and clocks only to NVIDIA's own library.
-fn find_card(files: &dyn Files) -> Reading<Gpu> {
+fn find_card(files: &dyn Files) -> Reading<GpuState> {
     let cards = "proc/driver/nvidia/gpus";
     let card = files.names(cards)?.into_iter().next().ok_or(WhyNot::Absent)?;
     let information = files.text(&format!("{cards}/{card}/information"))?;
     let model = information.lines().find_map(|line| line.strip_prefix("Model:"));
     let name = model.map_or(card, |model| model.trim().to_owned());
     let [load, clock, min_clock, max_clock, powered] = [const { WhyNot::Absent }; 5];
-    Ok(Gpu {
+    Ok(GpuState {
         name,
         load: Err(load),
         clock: Err(clock),
@@ -184,10 +184,10 @@ mod tests {
     #[test]
     fn without_devfreq_a_gpu_is_found_but_has_no_clock() {
         let mut tree = CapturedTree::default();
-        assert_eq!(Gpu::read(&tree), Err(WhyNot::Absent));
+        assert_eq!(GpuState::read(&tree), Err(WhyNot::Absent));
         tree.set("sys/devices/platform/bus@0/17000000.gpu/load", "455\n");
         tree.set("sys/devices/platform/bus@0/17000000.gpu/is_railgated", "no\n");
-        let gpu = Gpu::read(&tree).unwrap();
+        let gpu = GpuState::read(&tree).unwrap();
         assert_eq!(gpu.load, Ok(Percent::from_permyriad(4550)));
         assert_eq!((gpu.clock, gpu.powered), (Err(WhyNot::Absent), Ok(true)));
     }
@@ -203,7 +203,7 @@ mod tests {
         let mut tree = CapturedTree::default();
         let information = "Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t 140\n";
         tree.set("proc/driver/nvidia/gpus/0000:01:00.0/information", information);
-        let gpu = Gpu::read(&tree).unwrap();
+        let gpu = GpuState::read(&tree).unwrap();
         assert_eq!(gpu.name, "NVIDIA GeForce RTX 4090");
         assert_eq!(gpu.load, Err(WhyNot::Absent));
     }

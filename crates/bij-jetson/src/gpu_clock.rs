@@ -1,12 +1,12 @@
 //! Reads and sets the limit of the GPU's clock.
 
 use bij_core::Hertz;
-use bij_core::port::{GpuClock, GpuClockError, GpuClocks, Unread};
+use bij_core::port::{BoardReadError, GpuClock, GpuClockError, GpuClocks};
 
-use crate::{Files, Machine, Reading, WhyNot, gpu, parse};
+use crate::{Files, Hardware, Reading, WhyNot, gpu, parse};
 
-impl GpuClock for Machine {
-    fn clocks(&self) -> Result<GpuClocks, Unread> {
+impl GpuClock for Hardware {
+    fn clocks(&self) -> Result<GpuClocks, BoardReadError> {
         self.read_with_deadline(read_clocks).map_err(|why| unread(&why))
     }
 
@@ -29,8 +29,8 @@ fn set_max(files: &dyn Files, max: Hertz) -> Result<(), GpuClockError> {
     }
 }
 
-fn unread(why: &WhyNot) -> Unread {
-    Unread { what: "the GPU's clock".to_owned(), why: why.to_string() }
+fn unread(why: &WhyNot) -> BoardReadError {
+    BoardReadError { what: "the GPU's clock".to_owned(), why: why.to_string() }
 }
 
 /// Reads the rates and the limit of the GPU's clock from devfreq (the kernel's
@@ -78,7 +78,7 @@ mod tests {
         let other = root.path().join("sys/class/devfreq/15340000.vic");
         fs::create_dir_all(&other).unwrap();
         fs::write(other.join("max_freq"), "1\n").unwrap();
-        gpu_clock_contract(&Machine::below(root.path()));
+        gpu_clock_contract(&Hardware::below(root.path()));
         assert_eq!(fs::read_to_string(other.join("max_freq")).unwrap(), "1\n");
         let left = fs::read_to_string(directory.join("max_freq")).unwrap();
         assert_eq!(left.trim(), "1300500000");
@@ -91,7 +91,7 @@ mod tests {
             for (name, text) in files {
                 tree.set(&format!("{DEVFREQ}/{name}"), *text);
             }
-            Machine::new(Arc::new(tree))
+            Hardware::new(Arc::new(tree))
         };
         let message = |files: &[(&str, &str)]| machine(files).clocks().unwrap_err().to_string();
         assert_eq!(message(&[]), "cannot read the GPU's clock: absent");
@@ -99,6 +99,6 @@ mod tests {
         let odd = [("available_frequencies", "-1 2\n"), ("max_freq", "2\n")];
         assert!(message(&odd).contains("unparsable"), "{}", message(&odd));
         let error = machine(&[]).set_max(Hertz::new(1)).unwrap_err();
-        assert!(matches!(error, GpuClockError::Unread(_)), "{error:?}");
+        assert!(matches!(error, GpuClockError::Read(_)), "{error:?}");
     }
 }

@@ -12,7 +12,7 @@ use bij_core::Outcome;
 use thiserror::Error;
 
 use crate::cpu::{self, Cpu};
-use crate::{Emc, Files, Gpu, Reading, Root, ToolError, WhyNot, tool};
+use crate::{Emc, Files, GpuState, Reading, Root, ToolError, WhyNot, tool};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -158,7 +158,7 @@ pub fn clocks_held(files: &dyn Files) -> Reading<bool> {
             return Ok(false);
         }
     }
-    let gpu = Gpu::read(files)?;
+    let gpu = GpuState::read(files)?;
     if gpu.min_clock? != gpu.max_clock? {
         return Ok(false);
     }

@@ -30,10 +30,10 @@ mod fuzz;
 mod gpu;
 mod gpu_clock;
 mod gpu_share;
+mod hardware;
 mod hwmon;
 mod identity;
 mod jetson_clocks;
-mod machine;
 mod memory;
 mod nodes;
 mod nvpmodel;
@@ -52,18 +52,18 @@ pub use cpu::Cpu;
 pub use emc::Emc;
 pub use energy::EnergyCounter;
 pub use fan::Fan;
-pub use fast_sample::FastSample;
+pub use fast_sample::FastReading;
 pub use files::{Files, Root};
-pub use gpu::Gpu;
+pub use gpu::GpuState;
 pub use gpu_share::gpu_memory_by_experiment;
+pub use hardware::{Hardware, HardwareReading};
 pub use identity::{Identity, L4t};
 pub use jetson_clocks::{ClocksError, JetsonClocks, clocks_held};
-pub use machine::{BoardSample, Machine};
 pub use memory::Memory;
 pub use nodes::{DeviceAllow, GpuKind, GpuPolicy, PowerOnError, power_on};
 pub use nvpmodel::{
-    CurrentMode, ModeSource, Nvpmodel, OfferedMode, ParamKind, PassedOver, PowerConf, PowerMode,
-    PowerModes, PowerParam, PowerSetting, QueryError, SwitchError,
+    ConfiguredMode, CurrentMode, ModeSetting, ModeSource, Nvpmodel, OfferedMode, ParamKind,
+    PassedOver, PowerConf, PowerModes, PowerParam, QueryError, SwitchError,
 };
 pub use over_current::OverCurrent;
 pub use power::{ModeSet, ModeSince, PowerControl};

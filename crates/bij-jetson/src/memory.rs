@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::{Bytes, Percent};
 
-use crate::{Files, Gpu, Reading, WhyNot, gpu};
+use crate::{Files, GpuState, Reading, WhyNot, gpu};
 
 const MEMINFO: &str = "proc/meminfo";
 const PRESSURE: &str = "proc/pressure/memory";
@@ -124,7 +124,7 @@ fn check_sizes(files: &dyn Files, sizes: BTreeMap<u32, Bytes>) -> Reading<BTreeM
     let has_nothing = !sizes.is_empty() && sizes.values().all(|size| size.get() == 0);
     // A program that has just begun may have allocated nothing, but one that keeps the GPU busy has.
     let is_busy =
-        || Gpu::read(files).and_then(|gpu| gpu.load).is_ok_and(|load| load.permyriad() > 0);
+        || GpuState::read(files).and_then(|gpu| gpu.load).is_ok_and(|load| load.permyriad() > 0);
     if has_nothing && is_busy() {
         let why = "nvmap counts 0 bytes for every process while the GPU is busy";
         return Err(WhyNot::Unmeasured(why.to_owned()));

@@ -12,7 +12,7 @@ mod switch;
 
 pub(crate) use current::verify_mode;
 
-pub use conf::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
+pub use conf::{ConfiguredMode, ModeSetting, ParamKind, PowerConf, PowerParam};
 pub use current::{CurrentMode, ModeSource};
 pub use parse::PassedOver;
 pub use query::QueryError;

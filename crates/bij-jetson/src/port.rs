@@ -1,12 +1,12 @@
 //! The board port of the coordinator's policy.
 
-use bij_core::port::{Board, Sample, Unread, ZoneReading};
+use bij_core::port::{Board, BoardReadError, Sample, ZoneReading};
 use bij_core::{Bytes, Percent};
 
 use crate::memory::SystemMemory;
-use crate::{Machine, Reading, WhyNot, Zone};
+use crate::{Hardware, Reading, WhyNot, Zone};
 
-impl Board for Machine {
+impl Board for Hardware {
     fn sample(&self) -> Sample {
         let SystemMemory { total, available, pressure } = self.system_memory();
         let mut sample = Sample::new(Bytes::new(0), Bytes::new(0));
@@ -17,7 +17,7 @@ impl Board for Machine {
         sample
     }
 
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError> {
         let zones = require("the thermal zones", self.temperatures())?.into_iter();
         let reading = |Zone { name, celsius, .. }| {
             let celsius = require(&format!("zone {name}"), celsius);
@@ -27,12 +27,12 @@ impl Board for Machine {
     }
 }
 
-fn require<T>(what: &str, reading: Reading<T>) -> Result<T, Unread> {
-    reading.map_err(|why| Unread { what: what.to_owned(), why: why.to_string() })
+fn require<T>(what: &str, reading: Reading<T>) -> Result<T, BoardReadError> {
+    reading.map_err(|why| BoardReadError { what: what.to_owned(), why: why.to_string() })
 }
 
 /// Maps a missing pressure to `None`: a kernel without PSI has none, which is no error.
-fn some_pressure(reading: Reading<Percent>) -> Result<Option<Percent>, Unread> {
+fn some_pressure(reading: Reading<Percent>) -> Result<Option<Percent>, BoardReadError> {
     match reading {
         Err(WhyNot::Absent) => Ok(None),
         other => require("the pressure on memory", other).map(Some),
@@ -48,12 +48,12 @@ mod tests {
     use super::*;
     use crate::CapturedTree;
 
-    fn machine(files: &[(&str, &str)]) -> Machine {
+    fn machine(files: &[(&str, &str)]) -> Hardware {
         let mut tree = CapturedTree::default();
         for (path, text) in files {
             tree.set(path, *text);
         }
-        Machine::new(Arc::new(tree))
+        Hardware::new(Arc::new(tree))
     }
 
     fn board(meminfo: &str, pressure: Option<&str>) -> Sample {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_read() {
-        let sample = Board::sample(&Machine::below("/"));
+        let sample = Board::sample(&Hardware::below("/"));
         assert!(sample.memory_available.unwrap() <= sample.memory_total.unwrap());
     }
 }

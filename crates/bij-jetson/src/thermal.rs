@@ -7,7 +7,7 @@
 
 mod cooling;
 mod hwmon_zone;
-mod origin;
+mod measured_device;
 mod trip;
 
 use bij_core::Celsius;
@@ -15,7 +15,7 @@ use bij_core::Celsius;
 use crate::hwmon::Chip;
 use crate::{Files, Reading, WhyNot};
 
-use origin::Origin;
+use measured_device::MeasuredDevice;
 
 pub use cooling::{CoolingDevice, CoolingRole};
 pub use trip::{Trip, TripKind};
@@ -114,19 +114,21 @@ impl<'a> SensorSources<'a> {
             // A zone without a type cannot be identified.
             let Ok(kind) = files.text(&format!("{directory}/type")) else { continue };
             kinds.push(kind.replace('-', "_"));
-            match Origin::from_zone_type(&kind) {
-                Origin::Soc => &mut sources.soc,
-                Origin::Other => &mut sources.other,
-                Origin::Unknown => &mut unknown,
+            match MeasuredDevice::from_zone_type(&kind) {
+                MeasuredDevice::Soc => &mut sources.soc,
+                MeasuredDevice::Other => &mut sources.other,
+                MeasuredDevice::Unknown => &mut unknown,
             }
             .push(SensorSource::Zone { directory, kind });
         }
         // The thermal core registers each zone with hwmon too, under a name that hwmon allows.
         let is_zone = |chip: &Chip| kinds.contains(&chip.name);
         for chip in chips.iter().filter(|chip| !is_zone(chip)) {
-            match Origin::from_chip_name(&chip.name) {
-                Origin::Soc if hwmon_zone::has_sensors(files, chip) => &mut sources.soc,
-                Origin::Soc | Origin::Other | Origin::Unknown => &mut sources.other,
+            match MeasuredDevice::from_chip_name(&chip.name) {
+                MeasuredDevice::Soc if hwmon_zone::has_sensors(files, chip) => &mut sources.soc,
+                MeasuredDevice::Soc | MeasuredDevice::Other | MeasuredDevice::Unknown => {
+                    &mut sources.other
+                }
             }
             .push(SensorSource::Chip(chip));
         }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, TimeSpan};
 use bij_local::{Backend, LocalUnits, Options, Supervisor};
@@ -18,7 +18,7 @@ use support::World;
 struct Written(Arc<Mutex<BTreeMap<ExperimentId, ExperimentSpec>>>);
 
 impl DefinitionSource for Written {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         support::Definitions(self.0.lock().expect("no thread panics").clone()).find(id)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Board, Sample, Unread, ZoneReading};
+use bij_core::port::{Board, BoardReadError, Sample, ZoneReading};
 use bij_core::{Bytes, Celsius, ExperimentId, Percent};
 
 use crate::SimUnits;
@@ -22,7 +22,7 @@ struct BoardState {
     others: Bytes,
     usage: BTreeMap<ExperimentId, Bytes>,
     pressure: Option<Percent>,
-    zones: BTreeMap<String, Result<Celsius, Unread>>,
+    zones: BTreeMap<String, Result<Celsius, BoardReadError>>,
     unreadable: bool,
 }
 
@@ -74,7 +74,7 @@ impl SimBoard {
 
 impl Board for SimBoard {
     fn sample(&self) -> Sample {
-        let living = self.units.living();
+        let with_processes = self.units.with_processes();
         let state = self.state();
         let mut sample = Sample::new(state.total, Bytes::default());
         if state.unreadable {
@@ -83,20 +83,21 @@ impl Board for SimBoard {
             sample.memory_pressure = Err(unread("the memory pressure"));
             return sample;
         }
-        let used = living.iter().filter_map(|id| state.usage.get(id)).map(|used| used.get());
+        let used =
+            with_processes.iter().filter_map(|id| state.usage.get(id)).map(|used| used.get());
         let used = used.fold(state.others.get(), u64::saturating_add);
         sample.memory_available = Ok(Bytes::new(state.total.get().saturating_sub(used)));
         sample.memory_pressure = Ok(state.pressure);
         sample
     }
 
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError> {
         let state = self.state();
         if state.unreadable {
             return Err(unread("the thermal zones"));
         }
         let zones = state.zones.iter();
-        let reading = |(name, celsius): (&String, &Result<Celsius, Unread>)| ZoneReading {
+        let reading = |(name, celsius): (&String, &Result<Celsius, BoardReadError>)| ZoneReading {
             name: name.clone(),
             celsius: celsius.clone(),
         };
@@ -104,8 +105,8 @@ impl Board for SimBoard {
     }
 }
 
-fn unread(what: &str) -> Unread {
-    Unread { what: what.to_owned(), why: "injected fault".to_owned() }
+fn unread(what: &str) -> BoardReadError {
+    BoardReadError { what: what.to_owned(), why: "injected fault".to_owned() }
 }
 
 #[cfg(test)]

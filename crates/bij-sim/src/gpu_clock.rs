@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::Hertz;
-use bij_core::port::{GpuClock, GpuClockError, GpuClocks, Unread};
+use bij_core::port::{BoardReadError, GpuClock, GpuClockError, GpuClocks};
 
 /// A GPU clock that can be limited; clones share one.
 #[derive(Clone, Debug)]
@@ -55,11 +55,11 @@ impl SimGpuClock {
 }
 
 impl GpuClock for SimGpuClock {
-    fn clocks(&self) -> Result<GpuClocks, Unread> {
+    fn clocks(&self) -> Result<GpuClocks, BoardReadError> {
         let state = self.state();
         if !state.is_present {
             let (what, why) = ("the GPU's clock".to_owned(), "absent".to_owned());
-            return Err(Unread { what, why });
+            return Err(BoardReadError { what, why });
         }
         Ok(GpuClocks { rates: state.rates.clone(), max: state.max })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{AttemptQuery, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::queue::Happening;
+use bij_core::queue::NewEvent;
 use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, History, Outcome, Tally, Timestamp};
 
 use crate::queue::MemoryQueue;
@@ -24,12 +24,12 @@ pub(crate) struct LedgerState {
     owners: BTreeMap<AttemptKey, ExperimentId>,
     clean: BTreeSet<BootId>,
     pub(crate) queue: MemoryQueue,
-    fault: Option<Fault>,
+    fault: Option<LedgerFault>,
 }
 
 /// A failure of a ledger in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum LedgerFault {
     /// Another writer does not finish.
     Busy,
     /// The disk is full.
@@ -42,7 +42,7 @@ pub enum Fault {
 
 impl MemoryLedger {
     /// Fails every write until the fault is removed.
-    pub fn fail(&self, fault: Option<Fault>) {
+    pub fn fail(&self, fault: Option<LedgerFault>) {
         self.state().fault = fault;
     }
 
@@ -61,18 +61,18 @@ impl MemoryLedger {
     pub(crate) fn readable(&self) -> Result<MutexGuard<'_, LedgerState>, LedgerError> {
         let state = self.state();
         match state.fault {
-            Some(Fault::Corrupt) => Err(LedgerError::Corrupt("injected fault".into())),
-            Some(Fault::Busy | Fault::Full | Fault::Denied) | None => Ok(state),
+            Some(LedgerFault::Corrupt) => Err(LedgerError::Corrupt("injected fault".into())),
+            Some(LedgerFault::Busy | LedgerFault::Full | LedgerFault::Denied) | None => Ok(state),
         }
     }
 
     pub(crate) fn writable(&self) -> Result<MutexGuard<'_, LedgerState>, LedgerError> {
         let state = self.readable()?;
         match state.fault {
-            None | Some(Fault::Corrupt) => Ok(state),
-            Some(Fault::Busy) => Err(LedgerError::Busy("injected fault".into())),
-            Some(Fault::Full) => Err(LedgerError::Full("injected fault".into())),
-            Some(Fault::Denied) => Err(LedgerError::Denied("injected fault".into())),
+            None | Some(LedgerFault::Corrupt) => Ok(state),
+            Some(LedgerFault::Busy) => Err(LedgerError::Busy("injected fault".into())),
+            Some(LedgerFault::Full) => Err(LedgerError::Full("injected fault".into())),
+            Some(LedgerFault::Denied) => Err(LedgerError::Denied("injected fault".into())),
         }
     }
 }
@@ -98,7 +98,7 @@ impl LedgerState {
             self.order.push(*key);
             self.owners.insert(*key, experiment.clone());
             self.queue.record_run_ends(experiment, &ended, history, *at);
-            let begun = history.attempt(*key).map(Happening::attempt_begun);
+            let begun = history.attempt(*key).map(NewEvent::attempt_begun);
             self.queue.record(begun, *at);
         }
         if history.highest() != highest {
@@ -116,8 +116,8 @@ impl LedgerState {
         let ended = history.run_ends().clone();
         let outcome = history.close(closing, self.queue.next_place());
         if outcome == Outcome::Changed {
-            let happenings = history.attempt(*key).map(|it| Happening::attempt_ended(it, end));
-            self.queue.record(happenings, end.at);
+            let events = history.attempt(*key).map(|it| NewEvent::attempt_ended(it, end));
+            self.queue.record(events, end.at);
             self.queue.record_run_ends(experiment, &ended, history, end.at);
         }
         Ok(outcome)
@@ -209,7 +209,7 @@ mod tests {
     fn the_ledger_fails_with_a_fault_and_recovers() {
         let mut ledger = MemoryLedger::default();
         let opening = fixture::fresh("x", 1, 1);
-        ledger.fail(Some(Fault::Busy));
+        ledger.fail(Some(LedgerFault::Busy));
         assert!(ledger.open(&opening).unwrap_err().is_transient());
         assert_eq!(ledger.tally(&opening.experiment).unwrap(), Tally::default());
         ledger.fail(None);

@@ -13,14 +13,14 @@
 //! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
 //! service manager with its own clock; [`contract::unit_manager_contract`] and
 //! [`contract::unit_restrainer_contract`] judge it, systemd and bij's own supervisor. [`SimMachine`]
-//! combines all models, with clocks, hooks and power cuts; [`Fused`] kills the user of a port at any of
+//! combines all models, with clocks, hooks and power cuts; [`KillablePort`] kills the user of a port at any of
 //! its calls.
 
 mod board;
 mod clock;
 pub mod contract;
-mod fault;
 mod gpu_clock;
+mod kill_switch;
 mod ledger;
 mod queue;
 mod unit_manager;
@@ -28,10 +28,11 @@ mod world;
 
 pub use board::SimBoard;
 pub use clock::SimClock;
-pub use fault::{Fuse, Fused, Killed};
 pub use gpu_clock::SimGpuClock;
-pub use ledger::{Fault, MemoryLedger};
+pub use kill_switch::{KillSwitch, KillablePort, Killed};
+pub use ledger::{LedgerFault, MemoryLedger};
 pub use unit_manager::{
-    Hook, HookCall, Life, LifeEnd, Script, SimEnding, SimUnits, StartFault, UnitFault,
+    Hook, Script, ScriptedAttempt, ScriptedEnd, SimEnding, SimHookCall, SimUnits, StartFault,
+    UnitFault,
 };
 pub use world::{SimDefinitions, SimHandover, SimMachine, SimStore};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bij_core::port::{Change, LedgerError, RunQueue};
 use bij_core::queue::{
-    Event, Group, GroupName, Happening, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
+    Event, Group, GroupName, NewEvent, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
     Submission,
 };
 use bij_core::{ExperimentId, History, Outcome, RunEnd, RunId, RunNumber, RunState, Timestamp};
@@ -33,10 +33,10 @@ impl MemoryQueue {
     }
 
     /// Records events.
-    pub(crate) fn record(&mut self, happened: impl IntoIterator<Item = Happening>, at: Timestamp) {
-        for happening in happened {
+    pub(crate) fn record(&mut self, happened: impl IntoIterator<Item = NewEvent>, at: Timestamp) {
+        for event in happened {
             let seq = self.events.last().map_or(1, |event| event.seq + 1);
-            self.events.push(happening.numbered(seq, at));
+            self.events.push(event.numbered(seq, at));
             let too_many = self.events.len().saturating_sub(Event::KEPT);
             self.events.drain(..too_many);
         }
@@ -51,11 +51,11 @@ impl MemoryQueue {
         at: Timestamp,
     ) {
         let new = history.run_ends().iter().filter(|(number, _)| !before.contains_key(number));
-        let happenings = new.map(|(number, end)| {
+        let events = new.map(|(number, end)| {
             let run = RunId { experiment: experiment.clone(), number: *number };
-            Happening::run_ended(&run, *end, None)
+            NewEvent::run_ended(&run, *end, None)
         });
-        self.record(happenings, at);
+        self.record(events, at);
     }
 }
 
@@ -68,32 +68,32 @@ impl LedgerState {
         let history = self.histories.entry(submission.experiment.clone()).or_default();
         let queued = history.submit(submission, self.queue.next_place(), at).clone();
         self.queue.take_place();
-        self.queue.record([Happening::submitted(&queued)], at);
+        self.queue.record([NewEvent::submitted(&queued)], at);
         queued
     }
 
     /// Makes a change. Returns the events to record, possibly none, or `None` if nothing changed.
-    fn change(&mut self, change: &Change) -> Option<Vec<Happening>> {
+    fn change(&mut self, change: &Change) -> Option<Vec<NewEvent>> {
         match change {
             Change::State { run, from, state, why } => {
                 let queued = self.queued(run).filter(|queued| queued.state != *state)?;
                 if from.as_ref().is_some_and(|from| queued.state != *from) {
                     return None;
                 }
-                let happening = Happening::moved_on(run, &queued.state, state, why);
+                let event = NewEvent::moved_on(run, &queued.state, state, why);
                 (queued.state, queued.stop) = (state.clone(), None);
-                Some(vec![happening])
+                Some(vec![event])
             }
             Change::Edit { run, terms, by } => {
                 let queued = self.queued(run).filter(|queued| queued.terms != **terms)?;
                 queued.terms = terms.as_ref().clone();
-                Some(vec![Happening::edited(run, by)])
+                Some(vec![NewEvent::edited(run, by)])
             }
             Change::Move { run, place, by } => {
                 let queued = self.queued(run).filter(|queued| queued.place != *place)?;
                 queued.place = *place;
                 self.queue.last_place = self.queue.last_place.max(place.0);
-                Some(by.iter().map(|by| Happening::moved(run, by)).collect())
+                Some(by.iter().map(|by| NewEvent::moved(run, by)).collect())
             }
             Change::Bypassed { run, times } => {
                 let queued = self.queued(run).filter(|queued| queued.bypassed != *times)?;
@@ -106,31 +106,31 @@ impl LedgerState {
                     return None;
                 }
                 queued.stop = Some(by.clone());
-                Some(vec![Happening::stop_requested(run, by)])
+                Some(vec![NewEvent::stop_requested(run, by)])
             }
             Change::End { run, end, by } => {
                 let history = self.histories.get_mut(&run.experiment)?;
                 let ended = history.end(run.number, *end) == Outcome::Changed;
-                ended.then(|| vec![Happening::run_ended(run, *end, Some(by))])
+                ended.then(|| vec![NewEvent::run_ended(run, *end, Some(by))])
             }
             Change::SetGroup { group, by } => {
                 let before = self.queue.groups.insert(group.name.clone(), group.clone());
                 let changed = before.as_ref() != Some(group);
-                changed.then(|| vec![Happening::group_set(before.as_ref(), group, by)])
+                changed.then(|| vec![NewEvent::group_set(before.as_ref(), group, by)])
             }
             Change::RemoveGroup { name, by } => {
-                self.queue.groups.remove(name).map(|_| vec![Happening::group_removed(name, by)])
+                self.queue.groups.remove(name).map(|_| vec![NewEvent::group_removed(name, by)])
             }
             Change::Pause { pause, by } => {
                 if self.queue.paused.is_some() == pause.is_some() {
                     return None;
                 }
                 self.queue.paused.clone_from(pause);
-                Some(vec![Happening::paused(pause.as_ref(), by)])
+                Some(vec![NewEvent::paused(pause.as_ref(), by)])
             }
             Change::Note { kind, run, data } => {
-                let note = Happening::new(*kind, run.as_ref());
-                Some(vec![Happening { data: data.clone(), ..note }])
+                let note = NewEvent::new(*kind, run.as_ref());
+                Some(vec![NewEvent { data: data.clone(), ..note }])
             }
         }
     }
@@ -160,8 +160,8 @@ impl RunQueue for MemoryLedger {
         let mut outcomes = Vec::new();
         for change in changes {
             outcomes.push(match state.change(change) {
-                Some(happenings) => {
-                    state.queue.record(happenings, at);
+                Some(events) => {
+                    state.queue.record(events, at);
                     Outcome::Changed
                 }
                 None => Outcome::Unchanged,

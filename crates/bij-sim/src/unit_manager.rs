@@ -7,8 +7,8 @@
 mod hook;
 mod job;
 mod power;
+mod restraints;
 mod script;
-mod steer;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +18,9 @@ use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ExperimentId, MonotonicTime, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
-pub use hook::{Hook, HookCall};
+pub use hook::{Hook, SimHookCall};
 use job::{JobEnd, JobId, JobResult, Jobs};
-pub use script::{Life, LifeEnd, Script, SimEnding};
+pub use script::{Script, ScriptedAttempt, ScriptedEnd, SimEnding};
 use unit::{StartLimitReset, Unit};
 
 /// A failure of the model instead of the requested action.
@@ -49,10 +49,10 @@ struct InjectedFault;
 
 /// A simulated service manager; clones share one state.
 #[derive(Clone, Debug, Default)]
-pub struct SimUnits(Arc<Mutex<ManagerState>>);
+pub struct SimUnits(Arc<Mutex<SimUnitsState>>);
 
 #[derive(Debug, Default)]
-struct ManagerState {
+struct SimUnitsState {
     now: MonotonicTime,
     invocations: u64,
     units: BTreeMap<ExperimentId, Unit>,
@@ -101,7 +101,7 @@ impl SimUnits {
         self.state().start_fault = fault;
     }
 
-    fn state(&self) -> MutexGuard<'_, ManagerState> {
+    fn state(&self) -> MutexGuard<'_, SimUnitsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,7 +155,7 @@ struct UnitContext<'a> {
     jobs: &'a mut Jobs,
 }
 
-impl ManagerState {
+impl SimUnitsState {
     fn check(&self, action: &str) -> Result<(), UnitError> {
         match self.fault {
             None | Some(UnitFault::GoingDown) => Ok(()),

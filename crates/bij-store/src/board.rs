@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::database_error::DatabaseError;
 use crate::flush::Flush;
-use crate::row::{Column, RowReader, saturating_i64};
+use crate::row::{ResultColumn, RowReader, saturating_i64};
 use crate::{Reader, Store};
 
 impl Store {
@@ -142,28 +142,32 @@ fn minute(row: &Row<'_>) -> Result<BoardMinute, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     let celsius = |number, name| {
         Ok::<_, DatabaseError>(
-            fields.value::<Option<i32>>(Column(number, name))?.map(Celsius::from_millis),
+            fields.value::<Option<i32>>(ResultColumn(number, name))?.map(Celsius::from_millis),
         )
     };
     let power = |number, name| {
         Ok::<_, DatabaseError>(
-            fields.value::<Option<i64>>(Column(number, name))?.map(Milliwatts::new),
+            fields.value::<Option<i64>>(ResultColumn(number, name))?.map(Milliwatts::new),
         )
     };
     Ok(BoardMinute {
-        at: Timestamp::from_micros(fields.value(Column(1, "at"))?),
-        span: TimeSpan::from_micros(fields.value(Column(2, "span"))?),
-        samples: fields.value(Column(3, "samples"))?,
-        hottest: hottest(&fields, Column(4, "zone"), Column(5, "zone_max"))?,
+        at: Timestamp::from_micros(fields.value(ResultColumn(1, "at"))?),
+        span: TimeSpan::from_micros(fields.value(ResultColumn(2, "span"))?),
+        samples: fields.value(ResultColumn(3, "samples"))?,
+        hottest: hottest(&fields, ResultColumn(4, "zone"), ResultColumn(5, "zone_max"))?,
         celsius: spread(
             celsius(6, "celsius_min")?,
             celsius(7, "celsius_mean")?,
             celsius(8, "celsius_max")?,
         ),
         power: spread(power(9, "power_min")?, power(10, "power_mean")?, power(11, "power_max")?),
-        gpu_load: fields.value::<Option<u64>>(Column(12, "gpu_load"))?.map(Percent::from_permyriad),
-        memory_available: fields.value::<Option<u64>>(Column(13, "available"))?.map(Bytes::new),
-        throttled: fields.value(Column(14, "throttled"))?,
+        gpu_load: fields
+            .value::<Option<u64>>(ResultColumn(12, "gpu_load"))?
+            .map(Percent::from_permyriad),
+        memory_available: fields
+            .value::<Option<u64>>(ResultColumn(13, "available"))?
+            .map(Bytes::new),
+        throttled: fields.value(ResultColumn(14, "throttled"))?,
     })
 }
 
@@ -173,8 +177,8 @@ fn spread<T>(min: Option<T>, mean: Option<T>, max: Option<T>) -> Option<Spread<T
 
 fn hottest(
     fields: &RowReader<'_, '_>,
-    zone: Column,
-    celsius: Column,
+    zone: ResultColumn,
+    celsius: ResultColumn,
 ) -> Result<Option<Hottest>, DatabaseError> {
     let zone: Option<String> = fields.value(zone)?;
     let celsius: Option<i32> = fields.value(celsius)?;
@@ -187,7 +191,7 @@ pub(crate) fn attempt_board(
     fields: &RowReader<'_, '_>,
     first: usize,
 ) -> Result<Option<AttemptBoard>, DatabaseError> {
-    let column = |offset: usize, name| Column(first + offset, name);
+    let column = |offset: usize, name| ResultColumn(first + offset, name);
     if fields.value::<Option<i64>>(column(0, "attempt"))?.is_none() {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use bij_core::{RunEnd, RunId, RunNumber, Tally};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
 use crate::database_error::DatabaseError;
-use crate::row::{self, Column, NEXT, RowReader};
+use crate::row::{self, NEXT, ResultColumn, RowReader};
 
 const FROM: &str =
     "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment
@@ -142,7 +142,7 @@ pub(crate) fn owner(
     let mut rows = statement.query(params![key.boot.to_string(), key.invocation.to_string()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let id = row.get(0)?;
-    Ok(Some((id, RowReader::new(row, id).parsed(Column(1, "experiment"))?)))
+    Ok(Some((id, RowReader::new(row, id).parsed(ResultColumn(1, "experiment"))?)))
 }
 
 /// One attempt and its row, by its key.
@@ -213,10 +213,10 @@ fn aggregate_tallies(
     let mut rows = statement.query(params![first, last])?;
     while let Some(row) = rows.next()? {
         let fields = RowReader::new(row, row.get(0)?);
-        let id: ExperimentId = fields.parsed(Column(1, "experiment"))?;
+        let id: ExperimentId = fields.parsed(ResultColumn(1, "experiment"))?;
         if let Some(tally) = tallies.get_mut(&id) {
-            let cause: Cause = fields.parsed(Column(2, "cause"))?;
-            tally.crashes_by_cause.insert(cause, fields.value(Column(3, "crashes"))?);
+            let cause: Cause = fields.parsed(ResultColumn(2, "cause"))?;
+            tally.crashes_by_cause.insert(cause, fields.value(ResultColumn(3, "crashes"))?);
         }
     }
     Ok(tallies)
@@ -226,13 +226,13 @@ fn aggregate_tallies(
 fn tally_from_row(row: &Row<'_>) -> Result<Tally, DatabaseError> {
     let fields = RowReader::from_attempt(row)?;
     Ok(Tally {
-        attempts: fields.value(Column(NEXT, "attempts"))?,
-        crashes: fields.value(Column(NEXT + 1, "crashes"))?,
+        attempts: fields.value(ResultColumn(NEXT, "attempts"))?,
+        crashes: fields.value(ResultColumn(NEXT + 1, "crashes"))?,
         crashes_by_cause: BTreeMap::new(),
         last: Some(row::attempt(row)?),
-        last_cause: fields.parsed_optional::<Cause>(Column(NEXT + 2, "last_cause"))?,
-        last_checkpoint: fields.json_optional::<Progress>(Column(NEXT + 3, "checkpoint"))?,
-        last_run_end: fields.run_end(Column(NEXT + 4, "ended_by"))?,
+        last_cause: fields.parsed_optional::<Cause>(ResultColumn(NEXT + 2, "last_cause"))?,
+        last_checkpoint: fields.json_optional::<Progress>(ResultColumn(NEXT + 3, "checkpoint"))?,
+        last_run_end: fields.run_end(ResultColumn(NEXT + 4, "ended_by"))?,
     })
 }
 
@@ -253,11 +253,11 @@ pub(crate) fn before(
     let mut rows = statement.query(params![experiment.as_str(), row])?;
     while let Some(found) = rows.next()? {
         let fields = RowReader::new(found, row);
-        let count: u64 = fields.value(Column(2, "count"))?;
+        let count: u64 = fields.value(ResultColumn(2, "count"))?;
         tally.attempts = tally.attempts.saturating_sub(count);
-        if fields.value::<bool>(Column(1, "crash"))? {
+        if fields.value::<bool>(ResultColumn(1, "crash"))? {
             tally.crashes = tally.crashes.saturating_sub(count);
-            let cause: Cause = fields.parsed(Column(0, "cause"))?;
+            let cause: Cause = fields.parsed(ResultColumn(0, "cause"))?;
             let crashes = tally.crashes_by_cause.entry(cause).or_default();
             *crashes = crashes.saturating_sub(count);
         }
@@ -317,7 +317,7 @@ fn run_end(connection: &Connection, attempt: &Attempt) -> Result<Option<RunEnd>,
     let mut rows =
         statement.query(params![attempt.run.experiment.as_str(), attempt.run.number.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    RowReader::new(row, row.get(0)?).run_end(Column(1, "ended_by"))
+    RowReader::new(row, row.get(0)?).run_end(ResultColumn(1, "ended_by"))
 }
 
 /// Whether a boot ended with a clean shutdown.

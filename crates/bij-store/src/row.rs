@@ -16,7 +16,7 @@ use crate::database_error::DatabaseError;
 
 /// Index of a column in a result row, and its name for error messages.
 #[derive(Clone, Copy)]
-pub(crate) struct Column(pub(crate) usize, pub(crate) &'static str);
+pub(crate) struct ResultColumn(pub(crate) usize, pub(crate) &'static str);
 
 /// The columns that [`attempt`] reads, from `attempts a`, `runs r`, `experiments e` and `attempt_boards b`
 /// (outer join). More columns may follow from [`NEXT`] on.
@@ -27,18 +27,18 @@ pub(crate) const ATTEMPT: &str = "a.id, e.name, r.number, a.number, a.boot, a.in
 pub(crate) const NEXT: usize = 18;
 
 const ID: usize = 0;
-const NAME: Column = Column(1, "experiment");
-const RUN: Column = Column(2, "run");
-const NUMBER: Column = Column(3, "number");
-const BOOT: Column = Column(4, "boot");
-const INVOCATION: Column = Column(5, "invocation");
-const STARTED: Column = Column(6, "started");
-const READY: Column = Column(7, "ready");
-const ENDED: Column = Column(8, "ended");
-const CAUSE: Column = Column(9, "cause");
-const EVIDENCE: Column = Column(10, "evidence");
+const NAME: ResultColumn = ResultColumn(1, "experiment");
+const RUN: ResultColumn = ResultColumn(2, "run");
+const NUMBER: ResultColumn = ResultColumn(3, "number");
+const BOOT: ResultColumn = ResultColumn(4, "boot");
+const INVOCATION: ResultColumn = ResultColumn(5, "invocation");
+const STARTED: ResultColumn = ResultColumn(6, "started");
+const READY: ResultColumn = ResultColumn(7, "ready");
+const ENDED: ResultColumn = ResultColumn(8, "ended");
+const CAUSE: ResultColumn = ResultColumn(9, "cause");
+const EVIDENCE: ResultColumn = ResultColumn(10, "evidence");
 const BOARD: usize = 11;
-const STARTED_UPTIME: Column = Column(17, "started_uptime");
+const STARTED_UPTIME: ResultColumn = ResultColumn(17, "started_uptime");
 
 /// Reads an attempt from a row of [`ATTEMPT`].
 pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, DatabaseError> {
@@ -92,12 +92,12 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     }
 
     /// Reads a value that SQLite converts.
-    pub(crate) fn value<T: FromSql>(&self, column: Column) -> Result<T, DatabaseError> {
+    pub(crate) fn value<T: FromSql>(&self, column: ResultColumn) -> Result<T, DatabaseError> {
         self.row.get(column.0).map_err(|source| self.invalid(column, source))
     }
 
     /// Parses a text.
-    pub(crate) fn parsed<T>(&self, column: Column) -> Result<T, DatabaseError>
+    pub(crate) fn parsed<T>(&self, column: ResultColumn) -> Result<T, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
@@ -105,7 +105,10 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     }
 
     /// As [`RowReader::parsed`]; `None` for null.
-    pub(crate) fn parsed_optional<T>(&self, column: Column) -> Result<Option<T>, DatabaseError>
+    pub(crate) fn parsed_optional<T>(
+        &self,
+        column: ResultColumn,
+    ) -> Result<Option<T>, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
@@ -114,14 +117,17 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     }
 
     /// Parses a text as JSON.
-    pub(crate) fn json<T: DeserializeOwned>(&self, column: Column) -> Result<T, DatabaseError> {
+    pub(crate) fn json<T: DeserializeOwned>(
+        &self,
+        column: ResultColumn,
+    ) -> Result<T, DatabaseError> {
         self.parse_json(self.text(column)?, column)
     }
 
     /// As [`RowReader::json`]; `None` for null.
     pub(crate) fn json_optional<T: DeserializeOwned>(
         &self,
-        column: Column,
+        column: ResultColumn,
     ) -> Result<Option<T>, DatabaseError> {
         let text = self.text_optional(column)?;
         text.map(|text| self.parse_json(text, column)).transpose()
@@ -130,7 +136,7 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     /// Returns the value among `all` whose text is in the column.
     pub(crate) fn one_of<T: Copy>(
         &self,
-        column: Column,
+        column: ResultColumn,
         all: &[T],
         as_str: impl Fn(T) -> &'static str,
     ) -> Result<T, DatabaseError> {
@@ -142,7 +148,7 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     /// As [`one_of`](Self::one_of); `None` for null.
     pub(crate) fn one_of_optional<T: Copy>(
         &self,
-        column: Column,
+        column: ResultColumn,
         all: &[T],
         as_str: impl Fn(T) -> &'static str,
     ) -> Result<Option<T>, DatabaseError> {
@@ -151,21 +157,21 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     }
 
     /// Reads how a run ended; `None` if it is open.
-    pub(crate) fn run_end(&self, column: Column) -> Result<Option<RunEnd>, DatabaseError> {
+    pub(crate) fn run_end(&self, column: ResultColumn) -> Result<Option<RunEnd>, DatabaseError> {
         self.one_of_optional(column, &RunEnd::ALL, RunEnd::as_str)
     }
 
-    fn text(&self, column: Column) -> Result<&'row str, DatabaseError> {
+    fn text(&self, column: ResultColumn) -> Result<&'row str, DatabaseError> {
         let text = self.row.get_ref(column.0)?.as_str();
         text.map_err(|source| self.invalid(column, source))
     }
 
-    fn text_optional(&self, column: Column) -> Result<Option<&'row str>, DatabaseError> {
+    fn text_optional(&self, column: ResultColumn) -> Result<Option<&'row str>, DatabaseError> {
         let text = self.row.get_ref(column.0)?.as_str_or_null();
         text.map_err(|source| self.invalid(column, source))
     }
 
-    fn parse<T>(&self, text: &str, column: Column) -> Result<T, DatabaseError>
+    fn parse<T>(&self, text: &str, column: ResultColumn) -> Result<T, DatabaseError>
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
@@ -175,14 +181,14 @@ impl<'row, 'statement> RowReader<'row, 'statement> {
     fn parse_json<T: DeserializeOwned>(
         &self,
         text: &str,
-        column: Column,
+        column: ResultColumn,
     ) -> Result<T, DatabaseError> {
         serde_json::from_str(text).map_err(|source| self.invalid(column, source))
     }
 
     fn invalid(
         &self,
-        column: Column,
+        column: ResultColumn,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> DatabaseError {
         DatabaseError::Value { row: self.id, column: column.1, source: source.into() }

@@ -16,7 +16,7 @@ use std::process;
 use bij_core::ExperimentId;
 use thiserror::Error;
 
-use self::record::InvalidRecord;
+use self::record::InvalidSpoolRecord;
 pub(crate) use self::record::SpoolRecord;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ pub(crate) struct SpoolContents {
     /// Records in the order in which they were written.
     pub(crate) records: Vec<SpoolEntry>,
     /// Files whose content is not a record.
-    pub(crate) damaged: Vec<(PathBuf, InvalidRecord)>,
+    pub(crate) damaged: Vec<(PathBuf, InvalidSpoolRecord)>,
     /// Files that could not be read this time.
     pub(crate) unreadable: Vec<SpoolError>,
     /// Highest sequence number of the records.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bij_coordinator::Now;
 use bij_core::port::{Ledger as _, Opening};
 use bij_core::{AttemptKey, BootId, InvocationId, StartKind, Timestamp, Uptime};
-use bij_jetson::{CapturedTree, Machine};
+use bij_jetson::{CapturedTree, Hardware};
 use bij_store::Store;
 use bijd::BoardRecorder;
 use nix::time::{ClockId, clock_gettime};
@@ -49,7 +49,7 @@ fn main() {
     };
     Store::open(&database).unwrap().open(&opening).unwrap();
     let mut recorder =
-        BoardRecorder::new(Machine::below(place.path().join("board")), database, boot);
+        BoardRecorder::new(Hardware::below(place.path().join("board")), database, boot);
     recorder.record(now(0));
     let before = spent();
     for second in 1..=READINGS {

@@ -9,7 +9,7 @@ mod handover;
 mod history;
 mod journal;
 mod limit_watch;
-mod manager_state;
+mod manager_probe;
 mod outage;
 mod power_watch;
 mod record;

@@ -204,7 +204,7 @@ async fn the_board_may_be_another_tree() {
     let _coordinator = Coordinator { child: command.spawn().unwrap() };
     let budget = tree.client().await.status().await.unwrap().memory_budget.unwrap();
     assert!(budget.get() <= 1 << 30, "{budget}");
-    let of_this_machine = bij_jetson::Machine::below("/").memory().total.unwrap();
+    let of_this_machine = bij_jetson::Hardware::below("/").memory().total.unwrap();
     assert!(of_this_machine.get() > 1 << 30, "else the test shows nothing");
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use bij_core::{Bytes, Limit};
 
 use super::*;
-use crate::{CgroupRoot, Membership, Ownership};
+use crate::{CgroupRoot, Delegation, Membership};
 
 fn limited(memory: u64) -> CgroupLimits {
     CgroupLimits {
@@ -24,19 +24,19 @@ const MUST_HOLD: &str = "BIJ_TEST_CGROUPS";
 /// `BIJ_TEST_CGROUPS=delegated` means that the group of the test program was created for it alone.
 fn real_parent() -> Option<ParentCgroup> {
     let must_hold = std::env::var(MUST_HOLD).ok();
-    let ownership = match must_hold.as_deref() {
-        Some("delegated") => Ownership::Delegated,
-        _ => Ownership::Unknown,
+    let delegation = match must_hold.as_deref() {
+        Some("delegated") => Delegation::Delegated,
+        _ => Delegation::Unknown,
     };
-    let parent = usable_parent(ownership);
+    let parent = usable_parent(delegation);
     assert!(parent.is_some() || must_hold.is_none(), "no control group can be made here");
     parent
 }
 
-fn usable_parent(ownership: Ownership) -> Option<ParentCgroup> {
+fn usable_parent(delegation: Delegation) -> Option<ParentCgroup> {
     let root = CgroupRoot::open("/sys/fs/cgroup").ok()?;
     let own = Membership::of_process(Path::new("/proc"), "self").ok()?;
-    let parent = ParentCgroup::open(root, &own, ownership).ok()?;
+    let parent = ParentCgroup::open(root, &own, delegation).ok()?;
     let name = format!("bij-probe-{}-{:?}", std::process::id(), thread::current().id());
     let group = OwnedCgroup::create(&parent, &name, &limited(16 << 20)).ok()?;
     let holds = group.missing().iter().all(|missing| missing.setting != CgroupSetting::Memory);
@@ -47,7 +47,7 @@ fn usable_parent(ownership: Ownership) -> Option<ParentCgroup> {
 /// A parent in a tree of plain files.
 fn parent(root: &Path, own: &str) -> ParentCgroup {
     let root = CgroupRoot::open(root).unwrap();
-    ParentCgroup::open(root, &Membership::parse(own), Ownership::Unknown).unwrap()
+    ParentCgroup::open(root, &Membership::parse(own), Delegation::Unknown).unwrap()
 }
 
 /// A version 2 tree of plain files whose root holds this process and enables memory for groups below it.

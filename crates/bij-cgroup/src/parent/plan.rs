@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{LEAF, Ownership, ParentError};
+use super::{Delegation, LEAF, ParentError};
 use crate::Controller;
 
 /// Controllers that limits need (version 2 has no `cpuacct`).
@@ -67,7 +67,7 @@ pub(super) enum ParentPlan {
 
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum ParentRefusal {
     Elsewhere,
     Shared,
     Threaded(String),
@@ -75,7 +75,7 @@ pub(super) enum Refusal {
     NotWritable,
 }
 
-impl Refusal {
+impl ParentRefusal {
     /// Converts it to the error about the caller's group.
     pub(super) fn into_error(self, group: &Path) -> ParentError {
         let path = group.to_owned();
@@ -92,36 +92,36 @@ impl Refusal {
 /// Decides where groups can be created without changing a group that holds other processes.
 pub(super) fn decide(
     situation: &ParentSituation,
-    ownership: Ownership,
-) -> Result<ParentPlan, Refusal> {
+    delegation: Delegation,
+) -> Result<ParentPlan, ParentRefusal> {
     let ParentSituation { own, above, pid } = situation;
     if !own.processes.contains(pid) {
-        return Err(Refusal::Elsewhere);
+        return Err(ParentRefusal::Elsewhere);
     }
     let beside = above.as_ref().filter(|above| above.can_hold_limited_groups());
     if beside.is_some() && own.name.as_deref() == Some(LEAF) {
         // This process has moved into the leaf before.
         return Ok(ParentPlan::Beside);
     }
-    match (&own.kind, ownership) {
+    match (&own.kind, delegation) {
         (GroupType::RealRoot, _) if own.can_hold_limited_groups() => Ok(ParentPlan::Below),
-        (GroupType::RealRoot, _) => Err(own.memory_refusal().unwrap_or(Refusal::NoMemory)),
-        (GroupType::Other(kind), _) => Err(Refusal::Threaded(kind.clone())),
-        (GroupType::Domain, Ownership::Delegated) => move_into_leaf(own, *pid),
-        (GroupType::Domain, Ownership::Unknown) => {
+        (GroupType::RealRoot, _) => Err(own.memory_refusal().unwrap_or(ParentRefusal::NoMemory)),
+        (GroupType::Other(kind), _) => Err(ParentRefusal::Threaded(kind.clone())),
+        (GroupType::Domain, Delegation::Delegated) => move_into_leaf(own, *pid),
+        (GroupType::Domain, Delegation::Unknown) => {
             if beside.is_some_and(|above| !above.is_unit() && !own.is_unit()) {
                 return Ok(ParentPlan::Beside);
             }
             // When the first process of a container ends, the kernel kills all others and the group is
             // removed: no later process finds it changed.
-            if *pid == 1 { move_into_leaf(own, *pid) } else { Err(Refusal::Shared) }
+            if *pid == 1 { move_into_leaf(own, *pid) } else { Err(ParentRefusal::Shared) }
         }
     }
 }
 
-fn move_into_leaf(own: &GroupState, pid: u32) -> Result<ParentPlan, Refusal> {
+fn move_into_leaf(own: &GroupState, pid: u32) -> Result<ParentPlan, ParentRefusal> {
     if own.processes != [pid] {
-        return Err(Refusal::Shared);
+        return Err(ParentRefusal::Shared);
     }
     if let Some(refusal) = own.memory_refusal() {
         return Err(refusal);
@@ -137,11 +137,11 @@ impl GroupState {
     }
 
     /// Returns the reason why it can never enable memory for groups below it.
-    fn memory_refusal(&self) -> Option<Refusal> {
+    fn memory_refusal(&self) -> Option<ParentRefusal> {
         if !self.writable {
-            Some(Refusal::NotWritable)
+            Some(ParentRefusal::NotWritable)
         } else if !self.available.contains(&Controller::Memory) {
-            Some(Refusal::NoMemory)
+            Some(ParentRefusal::NoMemory)
         } else {
             None
         }
@@ -184,13 +184,13 @@ mod tests {
     #[test]
     fn a_group_with_other_processes_is_never_changed() {
         for others in [&[99, PID][..], &[PID, 101], &[0, PID]] {
-            for ownership in [Ownership::Delegated, Ownership::Unknown] {
+            for delegation in [Delegation::Delegated, Delegation::Unknown] {
                 for pid in [PID, 1] {
                     let own = group("shell", &[&[pid][..], others].concat());
                     let situation = ParentSituation { own, above: Some(group("", &[])), pid };
                     assert_eq!(
-                        decide(&situation, ownership),
-                        Err(Refusal::Shared),
+                        decide(&situation, delegation),
+                        Err(ParentRefusal::Shared),
                         "{situation:?}"
                     );
                 }
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn a_delegated_group_is_divided_below() {
         let situation = situation(group("bij.scope", &[PID]), enabling_group("system.slice"));
-        assert_eq!(decide(&situation, Ownership::Delegated), Ok(leaf_plan()));
+        assert_eq!(decide(&situation, Delegation::Delegated), Ok(leaf_plan()));
         assert_eq!(
-            decide(&situation, Ownership::Unknown),
-            Err(Refusal::Shared),
+            decide(&situation, Delegation::Unknown),
+            Err(ParentRefusal::Shared),
             "nothing is delegated"
         );
     }
@@ -212,8 +212,8 @@ mod tests {
     #[test]
     fn a_second_parent_of_one_process_finds_the_first() {
         let situation = situation(group(LEAF, &[PID]), enabling_group("bij.scope"));
-        for ownership in [Ownership::Delegated, Ownership::Unknown] {
-            assert_eq!(decide(&situation, ownership), Ok(ParentPlan::Beside));
+        for delegation in [Delegation::Delegated, Delegation::Unknown] {
+            assert_eq!(decide(&situation, delegation), Ok(ParentPlan::Beside));
         }
     }
 
@@ -221,24 +221,24 @@ mod tests {
     fn groups_are_made_beside_where_the_group_above_enables_memory() {
         let (shell, root) = (group("init", &[1, PID]), enabling_group(""));
         let decided = |own: &GroupState, above: &GroupState| {
-            decide(&situation(own.clone(), above.clone()), Ownership::Unknown)
+            decide(&situation(own.clone(), above.clone()), Delegation::Unknown)
         };
         assert_eq!(decided(&shell, &root), Ok(ParentPlan::Beside));
         let closed = GroupState { writable: false, ..root.clone() };
-        assert_eq!(decided(&shell, &closed), Err(Refusal::Shared));
+        assert_eq!(decided(&shell, &closed), Err(ParentRefusal::Shared));
         // Not beside a unit: that group is systemd's.
-        assert_eq!(decided(&shell, &enabling_group("system.slice")), Err(Refusal::Shared));
-        assert_eq!(decided(&group("x.service", &[1, PID]), &root), Err(Refusal::Shared));
+        assert_eq!(decided(&shell, &enabling_group("system.slice")), Err(ParentRefusal::Shared));
+        assert_eq!(decided(&group("x.service", &[1, PID]), &root), Err(ParentRefusal::Shared));
     }
 
     #[test]
     fn only_the_first_process_of_a_container_moves_in_an_undelegated_group() {
         let root = GroupState { name: None, ..group("", &[1]) };
         let first = ParentSituation { own: root, above: None, pid: 1 };
-        assert_eq!(decide(&first, Ownership::Unknown), Ok(leaf_plan()));
+        assert_eq!(decide(&first, Delegation::Unknown), Ok(leaf_plan()));
         let own = group("mine", &[PID]);
         let other = situation(own, group("", &[]));
-        assert_eq!(decide(&other, Ownership::Unknown), Err(Refusal::Shared));
+        assert_eq!(decide(&other, Delegation::Unknown), Err(ParentRefusal::Shared));
     }
 
     #[test]
@@ -252,23 +252,26 @@ mod tests {
             above: None,
             pid: PID,
         };
-        assert_eq!(decide(&root(&WANTED), Ownership::Unknown), Ok(ParentPlan::Below));
-        assert_eq!(decide(&root(&[Controller::Pids]), Ownership::Unknown), Err(Refusal::NoMemory));
+        assert_eq!(decide(&root(&WANTED), Delegation::Unknown), Ok(ParentPlan::Below));
+        assert_eq!(
+            decide(&root(&[Controller::Pids]), Delegation::Unknown),
+            Err(ParentRefusal::NoMemory)
+        );
     }
 
     #[test]
     fn every_refusal_has_its_own_reason() {
         let decided = |own: GroupState| {
-            decide(&situation(own, enabling_group("system.slice")), Ownership::Delegated)
+            decide(&situation(own, enabling_group("system.slice")), Delegation::Delegated)
                 .unwrap_err()
         };
         let own = || group("bij.scope", &[PID]);
-        assert_eq!(decided(GroupState { processes: vec![7], ..own() }), Refusal::Elsewhere);
-        assert_eq!(decided(GroupState { writable: false, ..own() }), Refusal::NotWritable);
+        assert_eq!(decided(GroupState { processes: vec![7], ..own() }), ParentRefusal::Elsewhere);
+        assert_eq!(decided(GroupState { writable: false, ..own() }), ParentRefusal::NotWritable);
         let available = BTreeSet::from([Controller::Pids]);
-        assert_eq!(decided(GroupState { available, ..own() }), Refusal::NoMemory);
+        assert_eq!(decided(GroupState { available, ..own() }), ParentRefusal::NoMemory);
         let kind = || "domain threaded".to_owned();
         let threaded = GroupState { kind: GroupType::Other(kind()), ..own() };
-        assert_eq!(decided(threaded), Refusal::Threaded(kind()));
+        assert_eq!(decided(threaded), ParentRefusal::Threaded(kind()));
     }
 }

@@ -14,9 +14,9 @@ fn group(directory: &Path, processes: &[u32]) {
     }
 }
 
-fn open(root: &Path, own: &str, ownership: Ownership) -> Result<ParentCgroup, ParentError> {
+fn open(root: &Path, own: &str, delegation: Delegation) -> Result<ParentCgroup, ParentError> {
     let root = CgroupRoot::open(root).unwrap();
-    ParentCgroup::open(root, &Membership::in_all_hierarchies(&own.parse().unwrap()), ownership)
+    ParentCgroup::open(root, &Membership::in_all_hierarchies(&own.parse().unwrap()), delegation)
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn a_shared_group_is_left_as_it_was_in_every_file() {
         files
     };
     let before = files();
-    for ownership in [Ownership::Delegated, Ownership::Unknown] {
-        let refused = open(dir.path(), "/shell", ownership);
+    for delegation in [Delegation::Delegated, Delegation::Unknown] {
+        let refused = open(dir.path(), "/shell", delegation);
         assert!(matches!(refused, Err(ParentError::Shared { .. })), "{refused:?}");
         assert_eq!(files(), before);
     }
@@ -49,7 +49,7 @@ fn a_delegated_group_is_left_before_controllers_are_enabled() {
     let own = dir.path().join("bij.scope");
     group(&own, &[std::process::id()]);
     fs::create_dir(own.join(LEAF)).unwrap();
-    let parent = open(dir.path(), "/bij.scope", Ownership::Delegated).unwrap();
+    let parent = open(dir.path(), "/bij.scope", Delegation::Delegated).unwrap();
     assert_eq!(parent.groups().unified().unwrap().to_string(), "/bij.scope");
     assert_eq!(fs::read_to_string(own.join(LEAF).join("cgroup.procs")).unwrap(), "0");
     // In plain files the last write stays.
@@ -66,7 +66,7 @@ fn nothing_has_changed_after_the_kernel_refused_memory() {
     // A directory in its place cannot be written.
     fs::remove_file(&control).unwrap();
     fs::create_dir(&control).unwrap();
-    let refused = open(dir.path(), "/bij.scope", Ownership::Delegated);
+    let refused = open(dir.path(), "/bij.scope", Delegation::Delegated);
     assert!(matches!(refused, Err(ParentError::Refused { .. })), "{refused:?}");
     assert_eq!(
         fs::read_to_string(own.join("cgroup.procs")).unwrap(),
@@ -79,10 +79,10 @@ fn nothing_has_changed_after_the_kernel_refused_memory() {
 fn a_mount_that_shows_another_group_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     group(dir.path(), &[1]);
-    let refused = open(dir.path(), "/of/the/host", Ownership::Unknown);
+    let refused = open(dir.path(), "/of/the/host", Delegation::Unknown);
     assert!(matches!(refused, Err(ParentError::Elsewhere { .. })), "{refused:?}");
     fs::write(dir.path().join("cgroup.procs"), format!("1\n{}\n", std::process::id())).unwrap();
-    let shared = open(dir.path(), "/of/the/host", Ownership::Unknown);
+    let shared = open(dir.path(), "/of/the/host", Delegation::Unknown);
     assert!(matches!(shared, Err(ParentError::Shared { .. })), "{shared:?}");
 }
 
@@ -92,7 +92,7 @@ fn version_1_needs_no_preparation() {
     fs::create_dir(dir.path().join("memory")).unwrap();
     let root = CgroupRoot::open(dir.path()).unwrap();
     let own = Membership::parse("4:memory:/user.slice\n");
-    let parent = ParentCgroup::open(root, &own, Ownership::Unknown).unwrap();
+    let parent = ParentCgroup::open(root, &own, Delegation::Unknown).unwrap();
     assert_eq!(parent.groups(), &own);
     assert_eq!(fs::read_dir(dir.path().join("memory")).unwrap().count(), 0);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bij_core::Timestamp;
 use bij_jetson::{
-    BoardSample, CurrentMode, EnergyCounter, Machine, PowerControl, Rail, Reading, Root, WhyNot,
+    CurrentMode, EnergyCounter, Hardware, HardwareReading, PowerControl, Rail, Reading, Root, WhyNot,
 };
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -61,7 +61,7 @@ pub(super) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
         let text = format!("--root: there is no directory {}", root.display());
         return Err(CliError::new(Kind::Usage, text));
     }
-    let machine = Machine::below(root);
+    let machine = Hardware::below(root);
     if args.watch {
         return watch(context, &machine);
     }
@@ -99,7 +99,7 @@ fn is_this_machine(context: &Context) -> bool {
 }
 
 /// Asks nvpmodel for the power mode in force; its status file has only the mode that was last set.
-fn query_power_mode(context: &Context, sample: &BoardSample) -> Option<CurrentMode> {
+fn query_power_mode(context: &Context, sample: &HardwareReading) -> Option<CurrentMode> {
     if !sample.identity.is_jetson() || sample.power.offered.is_err() {
         return None;
     }
@@ -107,14 +107,14 @@ fn query_power_mode(context: &Context, sample: &BoardSample) -> Option<CurrentMo
     control.with_limit(NVPMODEL_TIMEOUT).current(&sample.power)
 }
 
-fn set_power_mode(sample: &mut BoardSample, mode: Option<CurrentMode>) {
+fn set_power_mode(sample: &mut HardwareReading, mode: Option<CurrentMode>) {
     if let Some(mode) = mode {
         sample.power.current = Ok(mode);
     }
 }
 
 /// Measures the mean power of a machine that has no rails but counts energy, as many PCs do.
-fn measure_power(machine: &Machine, sample: &mut BoardSample) {
+fn measure_power(machine: &Hardware, sample: &mut HardwareReading) {
     if !counts_energy(sample) {
         return;
     }
@@ -124,7 +124,7 @@ fn measure_power(machine: &Machine, sample: &mut BoardSample) {
     sample.rails = mean_power(&earlier, &sample.energy, started.elapsed());
 }
 
-fn counts_energy(sample: &BoardSample) -> bool {
+fn counts_energy(sample: &HardwareReading) -> bool {
     sample.rails == Err(WhyNot::Absent) && sample.energy.iter().flatten().next().is_some()
 }
 

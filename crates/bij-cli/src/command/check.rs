@@ -6,7 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::port::{DefinitionSource as _, FindError, Found, Problem, Warning};
+use bij_core::port::DefinitionSource as _;
+use bij_core::port::FindError;
+use bij_core::port::FoundDefinition;
+use bij_core::port::Problem;
+use bij_core::port::Warning;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
@@ -52,7 +56,7 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<(), CliError>
 }
 
 /// Fails if something that is visible before a start keeps the experiment from running.
-pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), CliError> {
+pub(super) fn must_be_runnable(context: &Context, found: &FoundDefinition) -> Result<(), CliError> {
     let Some(obstacle) = obstacle(context, found) else { return Ok(()) };
     let id = &found.spec.id;
     Err(CliError::new(Kind::Definition, format!("{id} cannot run: {obstacle}"))
@@ -61,7 +65,10 @@ pub(super) fn must_be_runnable(context: &Context, found: &Found) -> Result<(), C
 
 /// Fails as [`must_be_runnable`] does, except for obstacles in the contents of a program: such a program is started,
 /// and the history has the reason why the attempt failed.
-pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), CliError> {
+pub(super) fn must_be_startable(
+    context: &Context,
+    found: &FoundDefinition,
+) -> Result<(), CliError> {
     if host::has_only_content_obstacles(context, found) {
         return Ok(());
     }
@@ -69,7 +76,7 @@ pub(super) fn must_be_startable(context: &Context, found: &Found) -> Result<(), 
 }
 
 /// Returns the first visible obstacle that keeps an experiment from running.
-pub(super) fn obstacle(context: &Context, found: &Found) -> Option<String> {
+pub(super) fn obstacle(context: &Context, found: &FoundDefinition) -> Option<String> {
     host::check_resources(context, found).problems.into_iter().next().map(|problem| problem.message)
 }
 
@@ -124,7 +131,7 @@ fn file(context: &Context, path: &Path) -> Result<CheckedDefinition, CliError> {
 fn check_found(
     context: &Context,
     id: Option<&ExperimentId>,
-    found: Result<Found, FindError>,
+    found: Result<FoundDefinition, FindError>,
 ) -> CheckedDefinition {
     match found {
         Ok(found) => {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
 use bij_core::caller_environment::TOOLS;
-use bij_core::port::{DefinitionSource as _, Found};
+use bij_core::port::DefinitionSource as _;
+use bij_core::port::FoundDefinition;
 use bij_core::spec::ExperimentSpec;
 use bij_definition::SpecOverlay;
 
@@ -23,7 +24,7 @@ pub(super) struct PlannedExperiment {
 
 impl PlannedExperiment {
     /// Prints the warnings about a definition; fails if the experiment cannot run.
-    pub(super) fn new(context: &Context, found: Found, is_defined: bool) -> Result<Self, CliError> {
+    pub(super) fn new(context: &Context, found: FoundDefinition, is_defined: bool) -> Result<Self, CliError> {
         context.warn_about_definition(&found);
         must_be_runnable(context, &found)?;
         Ok(Self { spec: found.spec, is_defined })
@@ -71,7 +72,8 @@ pub(super) fn ad_hoc(
         tool_variables(context).apply(&mut spec);
     }
     overlay.apply(&mut spec);
-    let found = Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+    let found =
+        FoundDefinition { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
     match obstacle(context, &found) {
         Some(obstacle) => Err(CliError::new(Kind::Definition, obstacle)),
         None => Ok(found.spec),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bij_core::port::Board;
 use bij_core::{Bytes, ExperimentId, UnitStatus};
-use bij_jetson::{Machine, gpu_memory_by_experiment};
+use bij_jetson::{Hardware, gpu_memory_by_experiment};
 
 use super::ExperimentFacts;
 use crate::context::Context;
@@ -54,7 +54,7 @@ fn has_processes(unit: &UnitStatus) -> bool {
 }
 
 fn ask_driver(root: &Path) -> GpuMemory {
-    let machine = Machine::below(root);
+    let machine = Hardware::below(root);
     if !Board::sample(&machine).shared_with_gpu {
         return GpuMemory::NotShared;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{TimeSpan, Uptime};
 
 use super::decision::ThermalReason;
@@ -94,7 +94,7 @@ impl TemperatureTracker {
     pub(super) fn update(
         &mut self,
         at: Uptime,
-        zones: &Result<Vec<ZoneReading>, Unread>,
+        zones: &Result<Vec<ZoneReading>, BoardReadError>,
         throttle: Temperature,
     ) -> ZoneSummary {
         let zones = match zones {

@@ -187,9 +187,9 @@ impl Door {
     /// No run is given up while its unit is up.
     fn judge_giving_up(&self, run: &RunId, by: &str) {
         let newest = self.newest(run);
-        let lives = newest.is_some_and(|attempt| attempt.end.is_none());
-        if lives && self.units.living().contains(&run.experiment) {
-            self.wrong(format!("{run} is given up while it lives ({by})"));
+        let is_open = newest.is_some_and(|attempt| attempt.end.is_none());
+        if is_open && self.units.with_processes().contains(&run.experiment) {
+            self.wrong(format!("{run} is given up while its attempt is open ({by})"));
         }
         self.judge_restarts(run, by);
     }

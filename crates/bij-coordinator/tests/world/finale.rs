@@ -6,7 +6,7 @@ use bij_core::port::{AttemptQuery, Ledger, RunQueue};
 use bij_core::queue::{Amount, Dependency, QueueState, QueuedRun, RunRef};
 use bij_core::request::{Act, EntryState, QueueEntry, WaitReason};
 use bij_core::{Bytes, CoordinatorSettings, RunId, TimeSpan};
-use bij_sim::{Life, LifeEnd, Script};
+use bij_sim::{Script, ScriptedAttempt, ScriptedEnd};
 
 use crate::script::Step;
 use crate::world::{Noise, World};
@@ -72,7 +72,7 @@ impl World {
     }
 
     fn accidents_stop(&mut self) {
-        self.fuse.disarm();
+        self.kill_switch.disarm();
         self.kills_hook = false;
         self.noise = Noise::default();
         self.machine.units.fail_next_start(None);
@@ -92,8 +92,9 @@ impl World {
             self.step(Step::RemoveGroup(group.name));
         }
         for id in self.ids.clone() {
-            let life = Life { lasts: Some(TimeSpan::from_secs(60)), end: LifeEnd::Exit(0) };
-            self.machine.units.define(&id, Script { lives: vec![life], ..Script::default() });
+            let attempt =
+                ScriptedAttempt { lasts: Some(TimeSpan::from_secs(60)), end: ScriptedEnd::Exit(0) };
+            self.machine.units.define(&id, Script { attempts: vec![attempt], ..Script::default() });
         }
         // What is not to start before some time need not be waited for.
         self.step(Step::Clock { micros: 30 * 86_400 * 1_000_000 });

@@ -8,7 +8,7 @@ use crate::script::GPU_MEMORY;
 use crate::world::World;
 
 impl World {
-    /// The coordinator is told what experiments have of the GPU's memory. That stays so in all lives of
+    /// The coordinator is told what experiments have of the GPU's memory. That stays so in all attempts of
     /// one that is greedy, until it is told otherwise.
     pub(crate) fn tell_gpu_memory(&mut self) {
         let too_much = Bytes::new(2 * GPU_MEMORY.get());

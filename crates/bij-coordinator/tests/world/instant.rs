@@ -4,7 +4,7 @@ use bij_coordinator::StartRequest;
 use bij_core::port::RunQueue;
 use bij_core::queue::{QueueState, QueuedRun};
 use bij_core::{ExperimentId, RunId, TimeSpan, Uptime};
-use bij_sim::{Hook, HookCall};
+use bij_sim::{Hook, SimHookCall};
 use futures_util::FutureExt;
 
 use crate::ports::SimCoordinator;
@@ -24,7 +24,7 @@ const LATEST: TimeSpan = TimeSpan::from_secs(20);
 
 /// One thing that may happen now.
 enum Next {
-    Hook(HookCall),
+    Hook(SimHookCall),
     Signal(usize),
     Tick,
     Finish,
@@ -141,9 +141,9 @@ impl World {
         self.may_be_finished = true;
         self.tell_steps();
         let health = self.health();
-        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
-        let ticked =
-            fuse.run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
+        let Self { coordinator: Some(coordinator), kill_switch, .. } = self else { return };
+        let ticked = kill_switch
+            .run(|| coordinator.tick(now).now_or_never().expect("the models answer at once"));
         match ticked {
             Ok(()) => self.judge_health(&health),
             Err(_) => self.coordinator_is_killed(),
@@ -153,8 +153,8 @@ impl World {
     fn finish(&mut self) {
         let now = self.now();
         self.may_be_finished = false;
-        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return };
-        let finished = fuse.run(|| {
+        let Self { coordinator: Some(coordinator), kill_switch, .. } = self else { return };
+        let finished = kill_switch.run(|| {
             let finished = coordinator.next_finished().now_or_never();
             finished.map(|finished| coordinator.finish(finished, now)).is_some()
         });
@@ -170,10 +170,10 @@ impl World {
     }
 
     /// `bij-hook admit` asks.
-    fn admit(&mut self, call: &HookCall) {
+    fn admit(&mut self, call: &SimHookCall) {
         let now = self.now();
         let at_boot = self.booting.remove(&call.id);
-        let Self { coordinator, fuse, door, machine, .. } = self;
+        let Self { coordinator, kill_switch, door, machine, .. } = self;
         let Some(coordinator) = coordinator else {
             self.note(|| format!("{} starts without being let", call.id));
             self.admitted.remove(&call.id);
@@ -188,7 +188,7 @@ impl World {
             extras: machine.handover.extras_for(&call.id),
         };
         let was_up = door.is_up(&call.id);
-        if let Ok(verdict) = fuse.run(|| coordinator.admit(&admission, now)) {
+        if let Ok(verdict) = kill_switch.run(|| coordinator.admit(&admission, now)) {
             let run = verdict.run.map(|number| RunId { experiment: call.id.clone(), number });
             if verdict.admitted && !was_up {
                 door.judge_admission(&call.id, run.as_ref());
@@ -232,7 +232,7 @@ impl World {
     pub(crate) fn pass(&mut self, span: TimeSpan) {
         let until = self.machine.clock.uptime() + span;
         let mut wakes = 0;
-        let deeds = self.fuse.writes();
+        let deeds = self.kill_switch.writes();
         loop {
             self.settle();
             let uptime = self.machine.clock.uptime();
@@ -250,7 +250,7 @@ impl World {
             }
             wakes += 1;
         }
-        self.is_no_hot_loop(span, wakes, self.fuse.writes() - deeds);
+        self.is_no_hot_loop(span, wakes, self.kill_switch.writes() - deeds);
     }
 
     /// However long no request comes, what the coordinator does is bounded by the time that

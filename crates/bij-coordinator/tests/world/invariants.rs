@@ -106,10 +106,10 @@ impl World {
     fn no_experiment_is_up_twice(&self) -> Result<(), String> {
         let query = AttemptQuery { open: true, ..AttemptQuery::default() };
         let open = self.machine.store.attempts(&query).unwrap_or_default();
-        let mut lives: BTreeMap<ExperimentId, RunId> = BTreeMap::new();
+        let mut with_attempt: BTreeMap<ExperimentId, RunId> = BTreeMap::new();
         for attempt in open.into_iter().filter(|it| it.key.boot == self.machine.boot_id()) {
             let run = attempt.run;
-            if let Some(other) = lives.insert(run.experiment.clone(), run.clone()) {
+            if let Some(other) = with_attempt.insert(run.experiment.clone(), run.clone()) {
                 return Err(format!("{run} and {other} have attempts that are open"));
             }
         }
@@ -126,15 +126,15 @@ impl World {
 
     /// Asks for the queue as people do; who waits without a reason is about to start.
     fn every_waiting_run_has_a_reason(&mut self) -> Result<(), String> {
-        let left = self.fuse.left();
-        self.fuse.disarm();
+        let left = self.kill_switch.left();
+        self.kill_switch.disarm();
         let mut bare = self.waits_for_nothing();
         if bare.is_some() {
             self.is_awake = true;
             self.settle();
             bare = self.waits_for_nothing();
         }
-        self.fuse.arm(left);
+        self.kill_switch.arm(left);
         self.read_events()?;
         bare.map_or(Ok(()), |run| Err(format!("{run} waits, and nothing tells why")))
     }
@@ -156,15 +156,15 @@ impl World {
         if self.dice.u8(..LOOKS_AT_ALL_ONCE_IN) > 0 {
             return Ok(());
         }
-        let left = self.fuse.left();
-        self.fuse.disarm();
+        let left = self.kill_switch.left();
+        self.kill_switch.disarm();
         self.looks_at_all();
         self.settle();
-        let before = self.fuse.writes();
+        let before = self.kill_switch.writes();
         self.looks_at_all();
         self.tick();
-        let done = self.fuse.writes() - before;
-        self.fuse.arm(left);
+        let done = self.kill_switch.writes() - before;
+        self.kill_switch.arm(left);
         self.read_events()?;
         if done == 0 { Ok(()) } else { Err(format!("{done} things were done at rest")) }
     }

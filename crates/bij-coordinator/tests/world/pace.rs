@@ -20,7 +20,7 @@ pub(crate) struct Pace {
     every: TimeSpan,
     /// It comes to a halt after so many.
     at_most: u64,
-    /// The uptime at which its life began.
+    /// The uptime at which its attempt began.
     begun: Uptime,
 }
 
@@ -41,7 +41,7 @@ impl World {
         self.paces.insert(id.clone(), Pace { every, at_most, begun: Uptime::BOOT });
     }
 
-    /// A life begins, and with it the steps.
+    /// An attempt begins, and with it the steps.
     pub(crate) fn paces_itself(&mut self, id: &ExperimentId) {
         let uptime = self.machine.clock.uptime();
         if let Some(pace) = self.paces.get_mut(id) {
@@ -52,7 +52,7 @@ impl World {
     /// Those that live have told how far they are.
     pub(crate) fn tell_steps(&self) {
         let uptime = self.machine.clock.uptime();
-        for id in self.machine.units.living() {
+        for id in self.machine.units.with_processes() {
             if let Some(pace) = self.paces.get(&id) {
                 let (step, _) = pace.at(uptime);
                 let progress = Progress { step: Some(step), ..Progress::default() };

@@ -3,19 +3,19 @@
 use bij_coordinator::{Adapters, Coordinator, Ports};
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Outcome, UnitStatus};
-use bij_sim::{Fuse, Fused, SimBoard, SimDefinitions, SimHandover, SimUnits};
+use bij_sim::{KillSwitch, KillablePort, SimBoard, SimDefinitions, SimHandover, SimUnits};
 
 use crate::door::Door;
 
-/// Models, each behind a fuse; the store also behind a door at which every start is judged.
+/// Models, each behind a kill switch; the store also behind a door at which every start is judged.
 pub(crate) struct SimPorts;
 
 impl Ports for SimPorts {
-    type Units = Fused<Watched>;
-    type Store = Fused<Door>;
-    type Definitions = Fused<SimDefinitions>;
-    type Board = Fused<SimBoard>;
-    type Handover = Fused<SimHandover>;
+    type Units = KillablePort<Watched>;
+    type Store = KillablePort<Door>;
+    type Definitions = KillablePort<SimDefinitions>;
+    type Board = KillablePort<SimBoard>;
+    type Handover = KillablePort<SimHandover>;
 }
 
 /// Units whose starts are judged when they are asked for.
@@ -45,13 +45,14 @@ pub(crate) type SimCoordinator = Coordinator<SimPorts>;
 pub(crate) fn adapters(
     machine: &bij_sim::SimMachine,
     door: Door,
-    fuse: &Fuse,
+    kill_switch: &KillSwitch,
 ) -> Adapters<SimPorts> {
     Adapters {
-        units: Fused::new(Watched(machine.units.clone(), door.clone()), fuse.clone()).into(),
-        store: Fused::new(door, fuse.clone()),
-        definitions: Fused::new(machine.definitions.clone(), fuse.clone()),
-        board: Fused::new(machine.board.clone(), fuse.clone()),
-        handover: Fused::new(machine.handover.clone(), fuse.clone()),
+        units: KillablePort::new(Watched(machine.units.clone(), door.clone()), kill_switch.clone())
+            .into(),
+        store: KillablePort::new(door, kill_switch.clone()),
+        definitions: KillablePort::new(machine.definitions.clone(), kill_switch.clone()),
+        board: KillablePort::new(machine.board.clone(), kill_switch.clone()),
+        handover: KillablePort::new(machine.handover.clone(), kill_switch.clone()),
     }
 }

@@ -43,7 +43,7 @@ impl World {
                 // A manager that cannot be reached does not do it.
                 let _ = self.machine.units.set_enabled(&id, enabled).now_or_never();
             }
-            Step::Kill(crossings) => self.fuse.arm(crossings),
+            Step::Kill(crossings) => self.kill_switch.arm(crossings),
             Step::StopCoordinator => self.coordinator_stops(),
             Step::StartCoordinator if self.coordinator.is_none() => self.coordinator_comes(),
             Step::Reboot { in_good_order, coordinator_is_there } => {
@@ -89,8 +89,8 @@ impl World {
         request: impl FnOnce(&mut SimCoordinator, Now) -> Result<T, bij_coordinator::RequestError>,
     ) -> Option<T> {
         let now = self.now();
-        let Self { coordinator: Some(coordinator), fuse, .. } = self else { return None };
-        let answer = fuse.run(|| request(coordinator, now));
+        let Self { coordinator: Some(coordinator), kill_switch, .. } = self else { return None };
+        let answer = kill_switch.run(|| request(coordinator, now));
         self.is_awake = true;
         match answer {
             Ok(Ok(done)) => Some(done),

@@ -8,7 +8,7 @@ use bij_core::{
     Bytes, CoordinatorSettings, ExperimentId, Limit, MemoryLimit, Percent, RunId, RunNumber,
     TimeSpan, port::RunQueue,
 };
-use bij_sim::{Fault, Life, LifeEnd, Script, StartFault};
+use bij_sim::{LedgerFault, Script, ScriptedAttempt, ScriptedEnd, StartFault};
 
 use crate::world::{Noise, World};
 
@@ -33,7 +33,7 @@ pub(crate) enum Step {
         in_good_order: bool,
         coordinator_is_there: bool,
     },
-    Store(Option<Fault>),
+    Store(Option<LedgerFault>),
     Bus {
         lost: bool,
     },
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// Gives an experiment a definition and lives that fit it.
+    /// Gives an experiment a definition and attempts that fit it.
     pub(crate) fn define(&mut self, id: &ExperimentId) {
         let mut spec = ExperimentSpec::new(id.clone(), vec!["x".to_owned()]);
         spec.policy.environment = VariablePattern::new("SEED").ok().map(|seed| vec![seed]);
@@ -102,12 +102,12 @@ impl World {
             spec.health.stall_after = Some(TimeSpan::from_secs(self.dice.u32(30..200)));
             self.some_pace(id);
         }
-        let mut lives = Vec::new();
+        let mut attempts = Vec::new();
         for _ in 0..self.dice.usize(1..5) {
-            lives.push(self.life());
+            attempts.push(self.attempt());
         }
         let script = Script {
-            lives,
+            attempts,
             restart: spec.restart.clone(),
             leaves_after: TimeSpan::from_secs(self.dice.choice([0, 0, 3, 200]).unwrap_or(0)),
             ..Script::default()
@@ -117,21 +117,21 @@ impl World {
         self.machine.definitions.define(spec);
     }
 
-    fn life(&mut self) -> Life {
+    fn attempt(&mut self) -> ScriptedAttempt {
         let end = match self.dice.u8(..16) {
-            0 => LifeEnd::Exit(1),
-            1 => LifeEnd::Signal,
-            2 => LifeEnd::OomKill,
-            3 => LifeEnd::Exit(75),
-            4 => LifeEnd::Exit(78),
-            5 => LifeEnd::Watchdog,
-            6 => LifeEnd::NeverUp,
-            7 => LifeEnd::TimeLimit,
-            _ => LifeEnd::Exit(0),
+            0 => ScriptedEnd::Exit(1),
+            1 => ScriptedEnd::Signal,
+            2 => ScriptedEnd::OomKill,
+            3 => ScriptedEnd::Exit(75),
+            4 => ScriptedEnd::Exit(78),
+            5 => ScriptedEnd::Watchdog,
+            6 => ScriptedEnd::NeverUp,
+            7 => ScriptedEnd::TimeLimit,
+            _ => ScriptedEnd::Exit(0),
         };
         let hangs = self.dice.u8(..12) == 0;
         let lasts = self.dice.u32(1..=600).min(self.dice.u32(1..=600));
-        Life { lasts: (!hangs).then(|| TimeSpan::from_secs(lasts)), end }
+        ScriptedAttempt { lasts: (!hangs).then(|| TimeSpan::from_secs(lasts)), end }
     }
 
     /// What comes next. Without accidents only people and time do something.
@@ -190,7 +190,11 @@ impl World {
                 in_good_order: self.dice.bool(),
                 coordinator_is_there: self.dice.u8(..5) > 0,
             },
-            17..19 => Step::Store(Some(if self.dice.bool() { Fault::Busy } else { Fault::Full })),
+            17..19 => Step::Store(Some(if self.dice.bool() {
+                LedgerFault::Busy
+            } else {
+                LedgerFault::Full
+            })),
             19..21 => Step::Store(None),
             21..22 => Step::Bus { lost: true },
             22..24 => Step::Bus { lost: false },

@@ -6,7 +6,7 @@ use bij_coordinator::{Coordinator, Now};
 use bij_core::CoordinatorSettings;
 use bij_core::queue::GoingDown;
 use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp, Uptime};
-use bij_sim::{Fuse, SimMachine, UnitFault};
+use bij_sim::{KillSwitch, SimMachine, UnitFault};
 
 use crate::chronicle::Chronicle;
 use crate::door::Door;
@@ -34,7 +34,7 @@ pub(crate) struct Noise {
 pub(crate) struct World {
     pub(crate) machine: SimMachine,
     pub(crate) coordinator: Option<SimCoordinator>,
-    pub(crate) fuse: Fuse,
+    pub(crate) kill_switch: KillSwitch,
     pub(crate) door: Door,
     pub(crate) settings: CoordinatorSettings,
     pub(crate) dice: fastrand::Rng,
@@ -82,7 +82,7 @@ impl World {
         machine.boot();
         let mut world = Self {
             coordinator: None,
-            fuse: Fuse::default(),
+            kill_switch: KillSwitch::default(),
             door: Door::new(&machine, settings.clone(), MEMORY),
             machine,
             settings,
@@ -139,9 +139,9 @@ impl World {
     pub(crate) fn coordinator_comes(&mut self) {
         self.comes_at = None;
         self.disturbed = self.machine.clock.uptime();
-        self.fuse.disarm();
+        self.kill_switch.disarm();
         self.door = Door::new(&self.machine, self.settings.clone(), MEMORY);
-        let adapters = adapters(&self.machine, self.door.clone(), &self.fuse);
+        let adapters = adapters(&self.machine, self.door.clone(), &self.kill_switch);
         let (boot, now) = (self.machine.boot_id(), self.now());
         match Coordinator::open(adapters, boot, self.settings.clone(), now) {
             Ok(coordinator) => {
@@ -161,7 +161,7 @@ impl World {
     /// The coordinator is gone from one moment to the next.
     pub(crate) fn coordinator_is_killed(&mut self) {
         self.coordinator = None;
-        self.fuse.disarm();
+        self.kill_switch.disarm();
         self.comes_back_later();
         self.note(|| "the coordinator is killed".to_owned());
     }
@@ -175,7 +175,7 @@ impl World {
         self.coordinator = None;
         self.socket = false;
         self.comes_at = None;
-        self.fuse.disarm();
+        self.kill_switch.disarm();
     }
 
     /// What befalls a machine whose power is cut, or that is rebooted in good order; then it boots.

@@ -7,7 +7,7 @@ use crate::{Bytes, Celsius, Percent};
 /// The error of a failed reading. `Display` writes a fragment for people.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("cannot read {what}: {why}")]
-pub struct Unread {
+pub struct BoardReadError {
     /// The file or sensor that could not be read.
     pub what: String,
     /// The error of the system.
@@ -22,12 +22,12 @@ pub struct Unread {
 #[non_exhaustive]
 pub struct Sample {
     /// The total physical memory: `MemTotal` (`proc_meminfo(5)`).
-    pub memory_total: Result<Bytes, Unread>,
+    pub memory_total: Result<Bytes, BoardReadError>,
     /// The memory available without swapping: `MemAvailable` (`proc_meminfo(5)`).
-    pub memory_available: Result<Bytes, Unread>,
+    pub memory_available: Result<Bytes, BoardReadError>,
     /// The share of the last ten seconds in which some task waited for memory: `some avg10` of
     /// `/proc/pressure/memory`; `None` on a kernel without PSI.
-    pub memory_pressure: Result<Option<Percent>, Unread>,
+    pub memory_pressure: Result<Option<Percent>, BoardReadError>,
     /// Whether the GPU uses this memory and has none of its own.
     pub shared_with_gpu: bool,
 }
@@ -38,7 +38,7 @@ pub struct ZoneReading {
     /// The type of the zone in lower case, without `-therm` or `-thermal`: `cpu`, `gpu`, `soc0`, `tj`.
     pub name: String,
     /// The temperature, or the reason why it could not be read.
-    pub celsius: Result<Celsius, Unread>,
+    pub celsius: Result<Celsius, BoardReadError>,
 }
 
 impl Sample {
@@ -73,8 +73,8 @@ pub trait Board: Send + Sync {
     /// this call.
     ///
     /// # Errors
-    /// [`Unread`] if the zones cannot be listed.
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread>;
+    /// [`BoardReadError`] if the zones cannot be listed.
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError>;
 }
 
 /// A machine with constant memory readings and without thermal zones.
@@ -83,7 +83,7 @@ impl Board for Sample {
         self.clone()
     }
 
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError> {
         Ok(Vec::new())
     }
 }

@@ -11,7 +11,7 @@ use crate::{ExperimentId, InvalidExperimentId, Obstacle};
 
 /// A definition that was found, and its origin.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundDefinition {
     /// The definition, merged with its `.env` file and with the extras of this run.
     pub spec: ExperimentSpec,
     /// The file that the definition was read from, for people.
@@ -69,13 +69,13 @@ pub trait DefinitionSource: Send + Sync {
     ///
     /// # Errors
     /// [`FindError`] if there is no usable definition.
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError>;
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError>;
 
     /// Returns the definition of an experiment without the extras of a run.
     ///
     /// # Errors
     /// [`FindError`] if there is no usable definition.
-    fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find_without_extras(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         self.find(id)
     }
 
@@ -105,7 +105,7 @@ pub trait DefinitionSource: Send + Sync {
 
 /// Definitions that a program has created itself.
 impl DefinitionSource for BTreeMap<ExperimentId, ExperimentSpec> {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let missing = || FindError::Missing {
             id: id.clone(),
             looked_for: vec!["this program's own definitions".to_owned()],
@@ -114,7 +114,7 @@ impl DefinitionSource for BTreeMap<ExperimentId, ExperimentSpec> {
         let mut hasher = DefaultHasher::new();
         format!("{spec:?}").hash(&mut hasher);
         let stamp = format!("{:016x}", hasher.finish());
-        Ok(Found { spec, source: "this program".to_owned(), stamp, warnings: Vec::new() })
+        Ok(FoundDefinition { spec, source: "this program".to_owned(), stamp, warnings: Vec::new() })
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {

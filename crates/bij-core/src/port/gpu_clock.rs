@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Unread;
+use super::BoardReadError;
 use crate::Hertz;
 
 /// The clock rates of the GPU and its current limit.
@@ -20,7 +20,7 @@ pub struct GpuClocks {
 pub enum GpuClockError {
     /// There is no clock that can be limited, or it cannot be read.
     #[error(transparent)]
-    Unread(#[from] Unread),
+    Read(#[from] BoardReadError),
     /// The system refused to set the limit.
     #[error("cannot set {what}")]
     Refused {
@@ -50,8 +50,8 @@ pub trait GpuClock: Send + Sync {
     /// Reads the clock rates and the current limit.
     ///
     /// # Errors
-    /// [`Unread`] if there is no clock that can be limited, or it cannot be read.
-    fn clocks(&self) -> Result<GpuClocks, Unread>;
+    /// [`BoardReadError`] if there is no clock that can be limited, or it cannot be read.
+    fn clocks(&self) -> Result<GpuClocks, BoardReadError>;
 
     /// Sets the limit and verifies it.
     ///

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// One change to the queue. Changes are idempotent: a change that is already in place, or that names a run
 /// that has ended or never existed, is [`Outcome::Unchanged`] and records no event.
-/// [`Happening`](crate::queue::Happening) describes the events.
+/// [`NewEvent`](crate::queue::NewEvent) describes the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Moves a run to another state: admitted, held, released, requeued.

@@ -9,7 +9,7 @@ use crate::{Exit, Timestamp};
 /// An event without a number and time. Its constructors define the data of each kind, so that every store
 /// records the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct NewEvent {
     /// The kind of change.
     pub kind: EventKind,
     /// The experiment, if the event has one.
@@ -22,7 +22,7 @@ pub struct Happening {
     pub data: BTreeMap<String, String>,
 }
 
-impl Happening {
+impl NewEvent {
     /// Creates an event without data, of a run if it has one.
     pub fn new(kind: EventKind, run: Option<&RunId>) -> Self {
         Self {
@@ -166,7 +166,7 @@ mod tests {
             (starting(), QueueState::Waiting, EventKind::Requeued),
             (QueueState::Running, QueueState::Waiting, EventKind::Requeued),
         ] {
-            assert_eq!(Happening::moved_on(&run, &from, &to, "").kind, kind, "{from:?} {to:?}");
+            assert_eq!(NewEvent::moved_on(&run, &from, &to, "").kind, kind, "{from:?} {to:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bij_core::port::{DefinitionError, Problem, SourceLocation, Warning};
-use bij_core::port::{DefinitionSource, FindError, Found};
+use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Authority, ExperimentId, Layout, Obstacle};
 use nix::unistd::User;
@@ -80,7 +80,11 @@ impl Definitions {
     ///
     /// # Errors
     /// As `find`.
-    pub fn find_with(&self, id: &ExperimentId, extras: &SpecOverlay) -> Result<Found, FindError> {
+    pub fn find_with(
+        &self,
+        id: &ExperimentId,
+        extras: &SpecOverlay,
+    ) -> Result<FoundDefinition, FindError> {
         let text = extras.to_toml();
         let name = name_of(&self.extras_path(id));
         let source = (!extras.is_empty()).then(|| FileContent { name, bytes: text.into_bytes() });
@@ -102,7 +106,7 @@ impl Definitions {
     /// # Errors
     /// [`FindError::Unreadable`] if there is no such file, otherwise as
     /// [`find`](DefinitionSource::find).
-    pub fn find_file(&self, path: &Path) -> Result<Found, FindError> {
+    pub fn find_file(&self, path: &Path) -> Result<FoundDefinition, FindError> {
         let unreadable = |source| FindError::Unreadable { path: name_of(path), source };
         let path = std::path::absolute(path).map_err(unreadable)?;
         // If the file does not exist, the name is mistyped, and its other problems are irrelevant.
@@ -129,7 +133,7 @@ impl Definitions {
         &self,
         id: &ExperimentId,
         extras: Option<&FileContent>,
-    ) -> Result<Found, FindError> {
+    ) -> Result<FoundDefinition, FindError> {
         let file = self.defining_file(id)?;
         let env = self.read_trusted(id, &self.env_path(id))?;
         self.parse(id, &file, env.as_ref(), extras)
@@ -141,7 +145,7 @@ impl Definitions {
         file: &DefiningFile,
         env: Option<&FileContent>,
         extras: Option<&FileContent>,
-    ) -> Result<Found, FindError> {
+    ) -> Result<FoundDefinition, FindError> {
         let DefiningFile { source, syntax, is_config } = file;
         let overlay = extras.map(|extras| parse_extras(id, extras)).transpose()?;
         let runner =
@@ -158,7 +162,7 @@ impl Definitions {
         }
         let parsed =
             definition.parse().map_err(|source| FindError::Invalid { id: id.clone(), source })?;
-        Ok(Found {
+        Ok(FoundDefinition {
             stamp: stamp(&source.name, &parsed.spec),
             spec: parsed.spec,
             source: source.name.clone(),
@@ -269,7 +273,7 @@ impl Definitions {
 }
 
 impl DefinitionSource for Definitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let extras = match self.read_trusted(id, &self.extras_path(id)) {
             // Extras can contain secrets, so only root may read them; others get the definition without them.
             Err(FindError::Unreadable { source, .. })
@@ -282,7 +286,7 @@ impl DefinitionSource for Definitions {
         self.assemble(id, extras.as_ref())
     }
 
-    fn find_without_extras(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find_without_extras(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         self.assemble(id, None)
     }
 

@@ -2,7 +2,7 @@
 //! difference.
 
 use bij_core::is_printable;
-use bij_fuzz::{Target, assert_harmless, files};
+use bij_fuzz::{FuzzTarget, assert_harmless, files};
 
 use super::*;
 
@@ -106,7 +106,7 @@ fn check_definition(bytes: &[u8], file: &str, syntax: Syntax) {
 #[test]
 fn fuzz_definition_toml() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/definitions");
-    Target::new("definition-toml", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("definition-toml", env!("CARGO_MANIFEST_DIR"))
         .also(files(examples.as_ref()))
         .tokens(KEYS)
         .run(|bytes| check_definition(bytes, "x.toml", Syntax::Toml));
@@ -114,14 +114,14 @@ fn fuzz_definition_toml() {
 
 #[test]
 fn fuzz_definition_json() {
-    Target::new("definition-json", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("definition-json", env!("CARGO_MANIFEST_DIR"))
         .tokens(JSON)
         .run(|bytes| check_definition(bytes, "x.json", Syntax::Json));
 }
 
 #[test]
 fn fuzz_extras() {
-    Target::new("extras", env!("CARGO_MANIFEST_DIR")).tokens(KEYS).run(|bytes| {
+    FuzzTarget::new("extras", env!("CARGO_MANIFEST_DIR")).tokens(KEYS).run(|bytes| {
         match SpecOverlay::parse(SourceFile::new("extras", bytes)) {
             Err(error) => assert_is_printable(&error, "extras"),
             Ok(overlay) => {
@@ -141,7 +141,7 @@ fn fuzz_settings() {
     let shipped = include_bytes!("../../../../units/etc/brain-in-jar/coordinator.toml");
     let mut uncommented = String::from_utf8(shipped.to_vec()).unwrap();
     uncommented = uncommented.replace("\n# ", "\n").replace("\n#", "\n");
-    Target::new("settings", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("settings", env!("CARGO_MANIFEST_DIR"))
         .also([shipped.to_vec(), uncommented.into_bytes()])
         .tokens(ENV)
         .run(|bytes| {
@@ -161,7 +161,7 @@ fn fuzz_settings() {
 #[test]
 fn fuzz_env_file() {
     let definition = SourceFile::new("x.toml", b"command = [\"/bin/true\"]");
-    Target::new("env-file", env!("CARGO_MANIFEST_DIR")).tokens(ENV).run(|bytes| {
+    FuzzTarget::new("env-file", env!("CARGO_MANIFEST_DIR")).tokens(ENV).run(|bytes| {
         let id = id("x");
         let env = SourceFile::new("x.env", bytes);
         match Definition::new(&id, definition, Syntax::Toml).with_env(env).parse() {

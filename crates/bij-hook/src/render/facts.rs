@@ -9,7 +9,7 @@ use std::hash::Hasher as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use bij_core::port::Found;
+use bij_core::port::FoundDefinition;
 use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root};
@@ -27,7 +27,7 @@ pub(super) struct RenderFacts {
 impl RenderFacts {
     /// Returns the stamp of a unit, which depends on its definition, on the GPU if the unit may use it, and on whether
     /// its user is known.
-    pub(super) fn stamp(&self, host: &HostContext, found: &Found) -> String {
+    pub(super) fn stamp(&self, host: &HostContext, found: &FoundDefinition) -> String {
         let mut stamp = found.stamp.clone();
         if may_use_gpu(host, &found.spec) {
             stamp.push_str(&self.gpu(host).stamp());

@@ -11,7 +11,7 @@ pub struct PowerConf {
     /// The parameters that modes can set.
     pub params: Vec<PowerParam>,
     /// The modes, in the order of the file.
-    pub modes: Vec<PowerMode>,
+    pub modes: Vec<ConfiguredMode>,
     /// The default mode, which is in force until one is set.
     pub default: Option<u32>,
     /// The fan profile of the default mode, in older releases.
@@ -49,13 +49,13 @@ pub enum ParamKind {
 /// A mode and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PowerMode {
+pub struct ConfiguredMode {
     /// The mode's number.
     pub id: u32,
     /// The mode's name.
     pub name: String,
     /// The mode's settings, in the order of the file.
-    pub settings: Vec<PowerSetting>,
+    pub settings: Vec<ModeSetting>,
     /// Whether a line of it could not be parsed, so that it sets more than is known.
     pub has_gap: bool,
 }
@@ -63,7 +63,7 @@ pub struct PowerMode {
 /// One value of a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PowerSetting {
+pub struct ModeSetting {
     /// The parameter's name.
     pub param: String,
     /// The argument's name.
@@ -74,12 +74,12 @@ pub struct PowerSetting {
 
 impl PowerConf {
     /// Returns the mode with this number.
-    pub fn mode(&self, id: u32) -> Option<&PowerMode> {
+    pub fn mode(&self, id: u32) -> Option<&ConfiguredMode> {
         self.modes.iter().find(|mode| mode.id == id)
     }
 
     /// Finds a mode by its name or number, as people write them; `30W` finds `MODE_30W`.
-    pub fn find(&self, mode: &str) -> Option<&PowerMode> {
+    pub fn find(&self, mode: &str) -> Option<&ConfiguredMode> {
         let bare = |name: &str| name.to_uppercase().trim_start_matches("MODE_").to_owned();
         let by_name = || self.modes.iter().find(|known| known.name == mode);
         let by_likeness = || self.modes.iter().find(|known| bare(&known.name) == bare(mode));
@@ -90,7 +90,7 @@ impl PowerConf {
     /// Returns the paths to which a setting is written: that of its argument, and that for newer kernels.
     pub(crate) fn paths_of<'a>(
         &'a self,
-        setting: &'a PowerSetting,
+        setting: &'a ModeSetting,
     ) -> impl Iterator<Item = &'a str> {
         let params = self.params.iter().filter(|param| param.name == setting.param);
         params.flat_map(|param| &param.paths).filter_map(|(arg, path)| {
@@ -134,7 +134,7 @@ impl fmt::Display for PowerConf {
         }
         for mode in &self.modes {
             writeln!(f, "< POWER_MODEL ID={} NAME={} >", mode.id, mode.name)?;
-            for PowerSetting { param, arg, value } in &mode.settings {
+            for ModeSetting { param, arg, value } in &mode.settings {
                 writeln!(f, "{param} {arg} {value}")?;
             }
             writeln!(f)?;

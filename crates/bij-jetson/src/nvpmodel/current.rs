@@ -4,7 +4,7 @@
 //! GPU and the CPUs online show whether it can be in force.
 
 use super::predict::{Fit, compare};
-use super::{PowerConf, PowerMode};
+use super::{ConfiguredMode, PowerConf};
 use crate::{Files, Reading, WhyNot};
 
 /// The file in which nvpmodel records the mode that it has set, and sets again at boot.
@@ -49,9 +49,9 @@ pub(crate) fn verify_mode(
 ) -> Reading<CurrentMode> {
     let Some(mode) = conf.mode(named.id) else { return Ok(named) };
     let Fit::Contradicted(why) = compare(files, conf, mode) else { return Ok(named) };
-    let fits = |mode: &&PowerMode| compare(files, conf, mode) == Fit::Fits;
-    let fitting: Vec<&PowerMode> = conf.modes.iter().filter(fits).collect();
-    if let [PowerMode { id, name, .. }] = fitting[..] {
+    let fits = |mode: &&ConfiguredMode| compare(files, conf, mode) == Fit::Fits;
+    let fitting: Vec<&ConfiguredMode> = conf.modes.iter().filter(fits).collect();
+    if let [ConfiguredMode { id, name, .. }] = fitting[..] {
         return Ok(CurrentMode { id: *id, name: Some(name.clone()), source: ModeSource::Seen });
     }
     let others: Vec<&str> = fitting.iter().map(|mode| mode.name.as_str()).collect();

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{ParamKind, PowerConf, PowerMode, PowerParam, PowerSetting};
+use super::{ConfiguredMode, ModeSetting, ParamKind, PowerConf, PowerParam};
 
 /// A line of nvpmodel's configuration that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl PowerConf {
                     return Err("it should be a parameter, an argument and a value");
                 };
                 let [param, arg, value] = [param, arg, value].map(|word| (*word).to_owned());
-                mode.settings.push(PowerSetting { param, arg, value });
+                mode.settings.push(ModeSetting { param, arg, value });
                 Ok(())
             }
         }
@@ -109,7 +109,7 @@ impl PowerConf {
                 if self.mode(id).is_some() {
                     return Err("a second POWER_MODEL with this ID");
                 }
-                self.modes.push(PowerMode { id, name, settings: Vec::new(), has_gap: false });
+                self.modes.push(ConfiguredMode { id, name, settings: Vec::new(), has_gap: false });
                 Ok(Section::Mode)
             }
             "PM_CONFIG" => {
@@ -209,13 +209,13 @@ mod tests {
             paths in proptest::collection::vec(("[A-Z_]{1,8}", "/[a-z0-9./@,]{1,20}"), 0..4),
             default in proptest::option::of(0u32..9),
         ) {
-            let setting = |(arg, _): &(String, String)| PowerSetting {
+            let setting = |(arg, _): &(String, String)| ModeSetting {
                 param: "GPU".to_owned(), arg: arg.clone(), value: "-1".to_owned(),
             };
-            let settings: Vec<PowerSetting> = paths.iter().map(setting).collect();
+            let settings: Vec<ModeSetting> = paths.iter().map(setting).collect();
             let param = PowerParam { kind: ParamKind::Clock, name: "GPU".to_owned(), paths };
             let modes = modes.into_iter().map(|(id, name)| {
-                PowerMode { id, name, settings: settings.clone(), has_gap: false }
+                ConfiguredMode { id, name, settings: settings.clone(), has_gap: false }
             });
             let conf = PowerConf {
                 params: vec![param], modes: modes.collect(), default, fan_default: None,

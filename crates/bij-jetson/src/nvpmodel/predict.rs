@@ -4,11 +4,15 @@
 //! is created on the GPU after boot (`tpc_pg_mask_store` of nvgpu). nvpmodel learns this by trying, and then offers
 //! to reboot.
 
-use super::{PowerConf, PowerMode, PowerSetting};
+use super::{ConfiguredMode, ModeSetting, PowerConf};
 use crate::{Files, Reading, WhyNot, gpu, identity, nodes, parse};
 
 /// Returns `true` if switching to a mode needs a reboot.
-pub(super) fn needs_reboot(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
+pub(super) fn needs_reboot(
+    files: &dyn Files,
+    conf: &PowerConf,
+    mode: &ConfiguredMode,
+) -> Reading<bool> {
     match predict(files, conf, mode) {
         Ok(false) if mode.has_gap => {
             Err(WhyNot::unparsable(b"a line of this mode in nvpmodel.conf"))
@@ -29,7 +33,7 @@ pub(super) enum Fit {
 }
 
 /// Compares a mode with the GPU's masks and the CPUs online. Values that cannot be read contradict nothing.
-pub(super) fn compare(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Fit {
+pub(super) fn compare(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> Fit {
     let online = online_cores(files).ok();
     let mut fit = Fit::Unknown;
     for setting in &mode.settings {
@@ -53,11 +57,11 @@ pub(super) fn compare(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> 
     }
 }
 
-fn is_mask(setting: &PowerSetting) -> bool {
+fn is_mask(setting: &ModeSetting) -> bool {
     setting.arg.ends_with("_PG_MASK")
 }
 
-fn compare_mask(files: &dyn Files, conf: &PowerConf, setting: &PowerSetting) -> Option<Fit> {
+fn compare_mask(files: &dyn Files, conf: &PowerConf, setting: &ModeSetting) -> Option<Fit> {
     let wanted: u64 = setting.value.parse().ok()?;
     let seen = current_mask(files, conf, setting).ok()?;
     let name = setting.arg.to_lowercase();
@@ -68,7 +72,7 @@ fn compare_mask(files: &dyn Files, conf: &PowerConf, setting: &PowerSetting) -> 
     })
 }
 
-fn compare_core(online: &[u32], conf: &PowerConf, setting: &PowerSetting) -> Option<Fit> {
+fn compare_core(online: &[u32], conf: &PowerConf, setting: &ModeSetting) -> Option<Fit> {
     let core = conf.paths_of(setting).find_map(core_of)?;
     Some(match (setting.value.as_str(), online.contains(&core)) {
         ("1", true) | ("0", false) => Fit::Fits,
@@ -87,7 +91,7 @@ fn online_cores(files: &dyn Files) -> Reading<Vec<u32>> {
     files.text("sys/devices/system/cpu/online").and_then(|list| parse::ranges(&list))
 }
 
-fn predict(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<bool> {
+fn predict(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> Reading<bool> {
     for setting in mode.settings.iter().filter(|setting| is_mask(setting)) {
         let wanted: u64 =
             setting.value.parse().map_err(|_| WhyNot::unparsable(setting.value.as_bytes()))?;
@@ -104,14 +108,14 @@ fn predict(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Reading<boo
 }
 
 /// Returns `true` if a mode has another number of CPUs online than there are now.
-fn changes_cores(files: &dyn Files, mode: &PowerMode) -> Reading<bool> {
+fn changes_cores(files: &dyn Files, mode: &ConfiguredMode) -> Reading<bool> {
     let cores = mode.settings.iter().filter(|setting| setting.param == "CPU_ONLINE");
     let wanted = cores.clone().filter(|setting| setting.value == "1").count();
     Ok(cores.count() > 0 && wanted != online_cores(files)?.len())
 }
 
 /// Reads the mask in force from the path in the configuration, or else from the GPU's directory.
-fn current_mask(files: &dyn Files, conf: &PowerConf, setting: &PowerSetting) -> Reading<u64> {
+fn current_mask(files: &dyn Files, conf: &PowerConf, setting: &ModeSetting) -> Reading<u64> {
     for path in conf.paths_of(setting) {
         match files.count(path) {
             Err(WhyNot::Absent) => {}

@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::current::STATUS;
-use super::{CurrentMode, PowerConf, PowerMode, QueryError, predict, query};
+use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict, query};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
 /// Time limit of nvpmodel; a switch takes up to a second.
@@ -214,7 +214,7 @@ impl Nvpmodel {
     }
 }
 
-fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> bool {
+fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> bool {
     matches!(predict::compare(files, conf, mode), predict::Fit::Contradicted(_))
 }
 
@@ -232,7 +232,7 @@ fn is_mode_word(word: &str) -> bool {
 }
 
 /// Returns the first CPU that a mode switches on and this machine does not have.
-fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &PowerMode) -> Option<String> {
+fn missing_core(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -> Option<String> {
     let cores = mode.settings.iter().filter(|s| s.param == "CPU_ONLINE" && s.value == "1");
     let missing = |path: &str| files.read(path).map_err(WhyNot::from) == Err(WhyNot::Absent);
     cores

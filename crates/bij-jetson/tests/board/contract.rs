@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bij_jetson::{CapturedTree, Machine};
+use bij_jetson::{CapturedTree, Hardware};
 use bij_sim::contract::board_contract;
 
 use crate::tree::{ALL, captured};
@@ -10,17 +10,17 @@ use crate::tree::{ALL, captured};
 #[test]
 fn every_captured_board_keeps_the_contract() {
     for name in ALL {
-        board_contract(&Machine::new(Arc::new(captured(name))));
-        board_contract(&Machine::new(Arc::new(captured(name).as_user())));
+        board_contract(&Hardware::new(Arc::new(captured(name))));
+        board_contract(&Hardware::new(Arc::new(captured(name).as_user())));
     }
 }
 
 #[test]
 fn a_machine_without_any_files_keeps_the_contract() {
-    board_contract(&Machine::new(Arc::new(CapturedTree::default())));
+    board_contract(&Hardware::new(Arc::new(CapturedTree::default())));
 }
 
 #[test]
 fn this_machine_keeps_the_contract() {
-    board_contract(&Machine::below("/"));
+    board_contract(&Hardware::below("/"));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bij_core::Celsius;
 use bij_core::port::Board;
-use bij_jetson::{CapturedTree, Machine, WhyNot, Zone};
+use bij_jetson::{CapturedTree, Hardware, WhyNot, Zone};
 
 use crate::tree::{IGX_THOR, JETPACK_6, captured, sample};
 
@@ -47,7 +47,7 @@ fn surrounded() -> CapturedTree {
 #[test]
 fn devices_around_the_soc_change_neither_decisions_nor_the_record() {
     let (alone, surrounded) = (captured(JETPACK_6), surrounded());
-    let machine = |tree: &CapturedTree| Machine::new(Arc::new(tree.clone()));
+    let machine = |tree: &CapturedTree| Hardware::new(Arc::new(tree.clone()));
     assert_eq!(Board::zones(&machine(&surrounded)), Board::zones(&machine(&alone)));
     assert_eq!(machine(&surrounded).fast_sample(), machine(&alone).fast_sample());
     let board = sample(surrounded);

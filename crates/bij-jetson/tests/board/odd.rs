@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use bij_core::{Celsius, Milliwatts};
-use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
+use bij_jetson::{CapturedTree, Files, Hardware, WhyNot};
 
 use crate::tree::{ALL, JETPACK_5, JETPACK_6, captured, sample};
 
@@ -42,7 +42,7 @@ fn nothing_is_read_that_was_not_chosen_by_its_name() {
         }
         let files = Arc::new(Watched { tree, read: Mutex::default() });
         let shared: Arc<dyn Files> = files.clone();
-        Machine::new(shared).sample();
+        Hardware::new(shared).sample();
         let read = files.read.lock().unwrap();
         let trapped = read.iter().filter(|path| TRAPS.iter().any(|trap| path.ends_with(trap)));
         assert_eq!(trapped.collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");

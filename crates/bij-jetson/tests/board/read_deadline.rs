@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use bij_jetson::{CapturedTree, Files, Machine, WhyNot};
+use bij_jetson::{CapturedTree, Files, Hardware, WhyNot};
 
 use crate::tree::{Board, JETPACK_6, captured};
 
@@ -36,7 +36,7 @@ impl Files for Stuck {
 
 const ZONE: &str = "sys/class/thermal/thermal_zone5/temp";
 
-fn soc0(machine: &Machine) -> Result<i32, WhyNot> {
+fn soc0(machine: &Hardware) -> Result<i32, WhyNot> {
     let zones = machine.sample().zones.unwrap();
     let zone = zones.into_iter().find(|zone| zone.name == "soc0").unwrap();
     zone.celsius.map(bij_core::Celsius::millis)
@@ -52,7 +52,7 @@ fn a_zone_that_blocks_is_reported_and_delays_no_other_read() {
         asked: Mutex::new(0),
     });
     let shared: Arc<dyn Files> = files.clone();
-    let machine = Machine::new(shared).with_read_deadline(Duration::from_millis(500));
+    let machine = Hardware::new(shared).with_read_deadline(Duration::from_millis(500));
     let board = machine.sample();
     let zones = board.zones.unwrap();
     let blocked = zones.iter().filter(|zone| zone.celsius == Err(WhyNot::Blocked));
@@ -77,7 +77,7 @@ fn a_real_file_that_blocks_is_abandoned_too() {
     std::fs::remove_file(board.path(ZONE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(board.path(ZONE)).status().unwrap();
     assert!(made.success());
-    let machine = Machine::below(board.path("")).with_read_deadline(Duration::from_millis(500));
+    let machine = Hardware::below(board.path("")).with_read_deadline(Duration::from_millis(500));
     assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
     // A writer releases the thread that opens the FIFO.
     std::fs::write(board.path(ZONE), "50000\n").unwrap();

@@ -2,9 +2,9 @@
 
 use std::fmt::{Debug, Write as _};
 
-use bij_jetson::{BoardSample, Reading};
+use bij_jetson::{HardwareReading, Reading};
 
-pub(crate) fn render(board: &BoardSample) -> String {
+pub(crate) fn render(board: &HardwareReading) -> String {
     let mut out = String::new();
     writeln!(out, "{:?}", board.identity).unwrap();
     list(&mut out, "zone", &board.zones);

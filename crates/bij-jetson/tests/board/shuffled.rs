@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bij_jetson::{BoardSample, CapturedTree};
+use bij_jetson::{CapturedTree, HardwareReading};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
@@ -41,7 +41,7 @@ fn renumbered(tree: &CapturedTree, order: &[Index], from: u32) -> CapturedTree {
 }
 
 /// Returns all temperatures, powers and counts of a sample with their names.
-fn values(board: &BoardSample) -> BTreeSet<String> {
+fn values(board: &HardwareReading) -> BTreeSet<String> {
     let zones = board.zones.iter().chain(&board.sensors).flatten();
     let rails = board.rails.iter().flatten();
     let counters = board.over_current.iter().flatten();
@@ -81,7 +81,7 @@ proptest! {
         let (left_values, values) = (values(&left), values(&all));
         let made_up: Vec<_> = left_values.difference(&values).collect();
         prop_assert!(made_up.is_empty(), "{made_up:?}");
-        let rails = |board: &BoardSample| board.rails.iter().flatten().count();
+        let rails = |board: &HardwareReading| board.rails.iter().flatten().count();
         if left.total.is_ok() && rails(&left) == rails(&all) {
             prop_assert_eq!(left.total, all.total);
         }

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bij_jetson::{BoardSample, CapturedTree, Files, JetsonClocks, Machine, Nvpmodel, Root};
+use bij_jetson::{CapturedTree, Files, Hardware, HardwareReading, JetsonClocks, Nvpmodel, Root};
 use tempfile::TempDir;
 
 pub(crate) const JETPACK_5: &str = "agx-orin-jp5";
@@ -26,8 +26,8 @@ pub(crate) fn captured(name: &str) -> CapturedTree {
     CapturedTree::load(&here("trees").join(name)).unwrap()
 }
 
-pub(crate) fn sample(tree: impl Files + 'static) -> BoardSample {
-    Machine::new(Arc::new(tree)).sample()
+pub(crate) fn sample(tree: impl Files + 'static) -> HardwareReading {
+    Hardware::new(Arc::new(tree)).sample()
 }
 
 /// A board on disk, with the stand-ins of NVIDIA's tools.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bij_jetson::{Files as _, Machine, PowerConf, Zone};
+use bij_jetson::{Files as _, Hardware, PowerConf, Zone};
 use insta::assert_snapshot;
 
 use crate::render::render;
@@ -32,7 +32,7 @@ fn a_pc() {
 fn a_tree_on_disk_reads_as_in_memory() {
     for name in ALL {
         let board = Board::unpack(&captured(name));
-        let on_disk = Machine::below(board.path("")).sample();
+        let on_disk = Hardware::below(board.path("")).sample();
         assert_eq!(render(&on_disk), render(&sample(captured(name))), "{name}");
     }
 }
@@ -41,7 +41,7 @@ fn a_tree_on_disk_reads_as_in_memory() {
 fn a_fast_sample_has_the_values_of_a_whole_sample() {
     for name in ALL {
         for tree in [captured(name), captured(name).as_user()] {
-            let fast = Machine::new(Arc::new(tree.clone())).fast_sample();
+            let fast = Hardware::new(Arc::new(tree.clone())).fast_sample();
             let whole = sample(tree);
             let bare = |zones: &[Zone]| -> Vec<_> {
                 zones.iter().map(|zone| (zone.name.clone(), zone.celsius.clone())).collect()

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bij_core::port::{AttemptQuery, DefinitionSource, FindError, Found, Ledger as _};
+use bij_core::port::{AttemptQuery, DefinitionSource, FindError, FoundDefinition, Ledger as _};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{
     Attempt, AttemptEnd, Cause, ExperimentId, Layout, Obstacle, Order, OrderKind, TimeSpan,
@@ -24,10 +24,15 @@ use tempfile::TempDir;
 pub(crate) struct Definitions(pub(crate) BTreeMap<ExperimentId, ExperimentSpec>);
 
 impl DefinitionSource for Definitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let spec = self.0.get(id).cloned();
         let spec = spec.ok_or_else(|| FindError::Missing { id: id.clone(), looked_for: vec![] })?;
-        Ok(Found { spec, source: "a test".to_owned(), stamp: String::new(), warnings: Vec::new() })
+        Ok(FoundDefinition {
+            spec,
+            source: "a test".to_owned(),
+            stamp: String::new(),
+            warnings: Vec::new(),
+        })
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {

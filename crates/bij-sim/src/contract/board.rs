@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use bij_core::Celsius;
-use bij_core::port::{Board, Unread, ZoneReading};
+use bij_core::port::{Board, BoardReadError, ZoneReading};
 
 /// Judges a board, whichever of its sensors can be read.
 ///
@@ -45,13 +45,13 @@ fn zones_have_bare_names_and_temperatures(board: &impl Board) {
 fn failed_readings_name_their_reason(board: &impl Board) {
     let sample = board.sample();
     let zones = board.zones();
-    let mut unread: Vec<&Unread> = Vec::new();
+    let mut unread: Vec<&BoardReadError> = Vec::new();
     unread.extend(sample.memory_total.as_ref().err());
     unread.extend(sample.memory_available.as_ref().err());
     unread.extend(sample.memory_pressure.as_ref().err());
     unread.extend(zones.as_ref().err());
     unread.extend(zones.iter().flatten().filter_map(|zone| zone.celsius.as_ref().err()));
-    for Unread { what, why } in unread {
+    for BoardReadError { what, why } in unread {
         for words in [what, why] {
             assert!(!words.trim().is_empty(), "{what:?} has no reason: {why:?}");
             assert!(!words.contains('\n'), "{words:?} is no fragment of a sentence");

@@ -55,7 +55,7 @@ async fn a_frozen_unit_uses_no_processor_time(lab: &impl UnitLab) {
 async fn resumes(lab: &impl UnitLab, frozen: &UnitStatus) {
     for _ in 0..POLLS {
         let now = status(lab, &frozen.id).await;
-        assert!(!now.frozen && now.invocation == frozen.invocation, "the same life: {now:?}");
+        assert!(!now.frozen && now.invocation == frozen.invocation, "the same invocation: {now:?}");
         // A manager without counters can show no more than this.
         if used(&now).is_none() || used(&now) > used(frozen) {
             return;
@@ -73,7 +73,7 @@ async fn a_frozen_unit_can_be_stopped(lab: &impl UnitLab, id: &ExperimentId) {
     assert_eq!((down.active_state, down.frozen), (ActiveState::Inactive, false));
     assert_eq!(units.set_frozen(id, true).await.expect(ANSWERS), Outcome::Unchanged);
     units.start(id).await.expect(ANSWERS);
-    assert!(!status(lab, id).await.frozen, "nor is its next life");
+    assert!(!status(lab, id).await.frozen, "nor is its next attempt");
     units.stop(id).await.expect(ANSWERS);
 }
 

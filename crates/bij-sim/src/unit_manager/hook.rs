@@ -6,7 +6,7 @@ use super::{SimEnding, SimUnits};
 
 /// A running hook. Its unit waits until it exits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookCall {
+pub struct SimHookCall {
     /// The experiment of the unit.
     pub id: ExperimentId,
     /// The invocation of the unit that the hook belongs to.
@@ -38,14 +38,14 @@ impl SimUnits {
     }
 
     /// Returns the running hooks, ordered by experiment.
-    pub fn hooks(&self) -> Vec<HookCall> {
+    pub fn hooks(&self) -> Vec<SimHookCall> {
         let state = self.state();
         let calls = state.units.iter().filter_map(|(id, unit)| unit.hook_call(id));
         calls.collect()
     }
 
     /// Has a hook exit, with code 0 if it succeeded. A hook that runs no more is ignored.
-    pub fn leave(&self, call: &HookCall, succeeded: bool) {
+    pub fn leave(&self, call: &SimHookCall, succeeded: bool) {
         let mut state = self.state();
         if state.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref()
             == Some(call)

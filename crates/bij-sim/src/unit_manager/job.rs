@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bij_core::Outcome;
 use bij_core::port::Started;
 
-use super::ManagerState;
+use super::SimUnitsState;
 
 /// The result of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Jobs {
 
 /// Waits for the end of a job. Dropping it does not cancel the job.
 pub(super) struct JobEnd {
-    pub(super) state: Arc<Mutex<ManagerState>>,
+    pub(super) state: Arc<Mutex<SimUnitsState>>,
     pub(super) job: JobId,
 }
 

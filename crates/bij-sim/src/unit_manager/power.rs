@@ -58,10 +58,10 @@ impl SimUnits {
     }
 
     /// Returns the experiments that have a process.
-    pub fn living(&self) -> Vec<ExperimentId> {
+    pub fn with_processes(&self) -> Vec<ExperimentId> {
         let state = self.state();
-        let living = state.units.iter().filter(|(_, unit)| unit.has_process());
-        living.map(|(id, _)| id.clone()).collect()
+        let with_processes = state.units.iter().filter(|(_, unit)| unit.has_process());
+        with_processes.map(|(id, _)| id.clone()).collect()
     }
 
     /// Returns the experiments whose units are neither down nor at their condition, regardless of

@@ -5,16 +5,16 @@ use bij_core::{Exit, ServiceResult, TimeSpan};
 
 /// One scripted attempt of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct ScriptedAttempt {
     /// How long it lasts; `None` until it is stopped.
     pub lasts: Option<TimeSpan>,
     /// How it ends if it is not stopped.
-    pub end: LifeEnd,
+    pub end: ScriptedEnd,
 }
 
 /// How an attempt ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LifeEnd {
+pub enum ScriptedEnd {
     /// The command cannot be executed.
     NeverUp,
     /// The process exits with this code.
@@ -33,7 +33,7 @@ pub enum LifeEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimEnding {
     /// The attempt ended by itself.
-    ByItself(LifeEnd),
+    ByItself(ScriptedEnd),
     /// The unit was stopped, and the process exited.
     Stopped,
     /// The unit was stopped, and the process was killed after the grace time.
@@ -44,7 +44,7 @@ pub enum SimEnding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// The attempts. If empty, the experiment runs until it is stopped.
-    pub lives: Vec<Life>,
+    pub attempts: Vec<ScriptedAttempt>,
     /// The restart settings of the unit.
     pub restart: RestartSpec,
     /// Whether the condition refuses starts, if the model runs its hooks.
@@ -58,7 +58,7 @@ pub struct Script {
 impl Default for Script {
     fn default() -> Self {
         Self {
-            lives: Vec::new(),
+            attempts: Vec::new(),
             restart: RestartSpec::default(),
             skipped: false,
             leaves_after: TimeSpan::default(),
@@ -74,8 +74,8 @@ impl Script {
     }
 
     /// Returns an experiment whose attempts last this long and end like this.
-    pub fn ends(lasts: TimeSpan, end: LifeEnd) -> Self {
-        Self { lives: vec![Life { lasts: Some(lasts), end }], ..Self::default() }
+    pub fn ends(lasts: TimeSpan, end: ScriptedEnd) -> Self {
+        Self { attempts: vec![ScriptedAttempt { lasts: Some(lasts), end }], ..Self::default() }
     }
 }
 
@@ -89,12 +89,12 @@ impl SimEnding {
     /// Returns systemd's result.
     pub const fn result(self) -> ServiceResult {
         match self {
-            Self::Stopped | Self::ByItself(LifeEnd::Exit(0)) => ServiceResult::Success,
-            Self::StopTimeout | Self::ByItself(LifeEnd::TimeLimit) => ServiceResult::Timeout,
-            Self::ByItself(LifeEnd::NeverUp | LifeEnd::Exit(_)) => ServiceResult::ExitCode,
-            Self::ByItself(LifeEnd::Signal) => ServiceResult::Signal,
-            Self::ByItself(LifeEnd::OomKill) => ServiceResult::OomKill,
-            Self::ByItself(LifeEnd::Watchdog) => ServiceResult::Watchdog,
+            Self::Stopped | Self::ByItself(ScriptedEnd::Exit(0)) => ServiceResult::Success,
+            Self::StopTimeout | Self::ByItself(ScriptedEnd::TimeLimit) => ServiceResult::Timeout,
+            Self::ByItself(ScriptedEnd::NeverUp | ScriptedEnd::Exit(_)) => ServiceResult::ExitCode,
+            Self::ByItself(ScriptedEnd::Signal) => ServiceResult::Signal,
+            Self::ByItself(ScriptedEnd::OomKill) => ServiceResult::OomKill,
+            Self::ByItself(ScriptedEnd::Watchdog) => ServiceResult::Watchdog,
         }
     }
 
@@ -102,12 +102,12 @@ impl SimEnding {
     /// executed is 203 (systemd.exec(5)).
     pub const fn exit(self) -> Exit {
         match self {
-            Self::ByItself(LifeEnd::NeverUp) => Exit::Code(203),
-            Self::ByItself(LifeEnd::Exit(code)) => Exit::Code(code),
-            Self::ByItself(LifeEnd::Signal) => Exit::Signal(SEGV),
-            Self::ByItself(LifeEnd::OomKill) | Self::StopTimeout => Exit::Signal(KILL),
-            Self::ByItself(LifeEnd::Watchdog) => Exit::Signal(ABRT),
-            Self::Stopped | Self::ByItself(LifeEnd::TimeLimit) => Exit::Signal(TERM),
+            Self::ByItself(ScriptedEnd::NeverUp) => Exit::Code(203),
+            Self::ByItself(ScriptedEnd::Exit(code)) => Exit::Code(code),
+            Self::ByItself(ScriptedEnd::Signal) => Exit::Signal(SEGV),
+            Self::ByItself(ScriptedEnd::OomKill) | Self::StopTimeout => Exit::Signal(KILL),
+            Self::ByItself(ScriptedEnd::Watchdog) => Exit::Signal(ABRT),
+            Self::Stopped | Self::ByItself(ScriptedEnd::TimeLimit) => Exit::Signal(TERM),
         }
     }
 }

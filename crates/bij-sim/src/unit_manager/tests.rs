@@ -17,9 +17,9 @@ impl UnitLab for SimLab {
         let restart = behaviour.spec(id).restart;
         let script = match behaviour {
             Behaviour::RunsUntilStopped | Behaviour::Computes => Script::runs(),
-            Behaviour::Succeeds => Script::ends(moment, LifeEnd::Exit(0)),
-            Behaviour::Crashes => Script::ends(moment, LifeEnd::Exit(3)),
-            Behaviour::CannotBeRun => Script::ends(moment, LifeEnd::NeverUp),
+            Behaviour::Succeeds => Script::ends(moment, ScriptedEnd::Exit(0)),
+            Behaviour::Crashes => Script::ends(moment, ScriptedEnd::Exit(3)),
+            Behaviour::CannotBeRun => Script::ends(moment, ScriptedEnd::NeverUp),
             Behaviour::IsSkipped => Script { skipped: true, ..Script::runs() },
         };
         self.0.define(id, Script { restart, ..script });
@@ -46,9 +46,13 @@ fn id() -> ExperimentId {
 async fn attempts_follow_the_script_in_order_and_time() {
     let units = SimUnits::default();
     let second = TimeSpan::from_secs(1);
-    let life = |end| Life { lasts: Some(second), end };
-    let lives = vec![life(LifeEnd::OomKill), life(LifeEnd::Signal), life(LifeEnd::Exit(0))];
-    units.define(&id(), Script { lives, ..Script::default() });
+    let attempt = |end| ScriptedAttempt { lasts: Some(second), end };
+    let attempts = vec![
+        attempt(ScriptedEnd::OomKill),
+        attempt(ScriptedEnd::Signal),
+        attempt(ScriptedEnd::Exit(0)),
+    ];
+    units.define(&id(), Script { attempts, ..Script::default() });
     units.start(&id()).await.unwrap();
     units.advance(second);
     let status = units.status(&id()).await.unwrap();
@@ -67,7 +71,7 @@ async fn attempts_follow_the_script_in_order_and_time() {
 #[tokio::test]
 async fn exit_code_78_is_not_restarted() {
     let units = SimUnits::default();
-    units.define(&id(), Script::ends(TimeSpan::from_secs(1), LifeEnd::Exit(78)));
+    units.define(&id(), Script::ends(TimeSpan::from_secs(1), ScriptedEnd::Exit(78)));
     units.start(&id()).await.unwrap();
     units.advance(TimeSpan::from_secs(60));
     let status = units.status(&id()).await.unwrap();
@@ -89,7 +93,7 @@ async fn a_fault_fails_every_call_until_it_is_removed() {
 #[tokio::test]
 async fn a_thawed_attempt_continues_where_it_was_frozen() {
     let units = SimUnits::default();
-    units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
+    units.define(&id(), Script::ends(TimeSpan::from_secs(10), ScriptedEnd::Exit(0)));
     units.start(&id()).await.unwrap();
     units.advance(TimeSpan::from_secs(4));
     assert_eq!(units.set_frozen(&id(), true).await.unwrap(), Outcome::Changed);
@@ -97,15 +101,15 @@ async fn a_thawed_attempt_continues_where_it_was_frozen() {
     assert!(units.status(&id()).await.unwrap().frozen);
     units.set_frozen(&id(), false).await.unwrap();
     units.advance(TimeSpan::from_secs(5));
-    assert_eq!(units.living(), [id()]);
+    assert_eq!(units.with_processes(), [id()]);
     units.advance(TimeSpan::from_secs(1));
-    assert_eq!(units.living(), []);
+    assert_eq!(units.with_processes(), []);
 }
 
 #[tokio::test]
 async fn a_cap_outlives_the_attempt_until_it_is_removed() {
     let units = SimUnits::default();
-    units.define(&id(), Script::ends(TimeSpan::from_secs(10), LifeEnd::Exit(0)));
+    units.define(&id(), Script::ends(TimeSpan::from_secs(10), ScriptedEnd::Exit(0)));
     units.start(&id()).await.unwrap();
     units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
     units.advance(TimeSpan::from_secs(10));

@@ -7,8 +7,8 @@ use bij_core::{
 };
 
 use super::job::{JobId, JobResult};
-use super::steer::Steering;
-use super::{Hook, HookCall, Life, LifeEnd, Script, SimEnding, UnitContext};
+use super::restraints::SimRestraints;
+use super::{Hook, Script, ScriptedAttempt, ScriptedEnd, SimEnding, SimHookCall, UnitContext};
 
 /// `EX_CONFIG`, which is in the unit's `RestartPreventExitStatus=`.
 const EXIT_NEVER: i32 = 78;
@@ -22,7 +22,7 @@ pub(super) enum UnitPhase {
     /// `ExecCondition=` was admitted and still runs.
     Beginning,
     Running {
-        life: Life,
+        attempt: ScriptedAttempt,
         since: MonotonicTime,
     },
     /// The process was told to stop; it exits or is killed.
@@ -49,7 +49,7 @@ pub(super) struct Unit {
     script: Script,
     attempts_begun: usize,
     pub(super) phase: UnitPhase,
-    pub(super) steering: Steering,
+    pub(super) restraints: SimRestraints,
     result: Option<ServiceResult>,
     invocation: Option<InvocationId>,
     since: MonotonicTime,
@@ -71,7 +71,7 @@ impl Unit {
             script,
             attempts_begun: 0,
             phase: UnitPhase::Dead,
-            steering: Steering::default(),
+            restraints: SimRestraints::default(),
             result: None,
             invocation: None,
             since: MonotonicTime::BOOT,
@@ -167,8 +167,8 @@ impl Unit {
     /// Returns when the next event of the unit is due.
     pub(super) fn due(&self) -> Option<MonotonicTime> {
         match &self.phase {
-            UnitPhase::Running { .. } if self.steering.is_frozen() => None,
-            UnitPhase::Running { life, since } => Some(*since + life.lasts?),
+            UnitPhase::Running { .. } if self.restraints.is_frozen() => None,
+            UnitPhase::Running { attempt, since } => Some(*since + attempt.lasts?),
             UnitPhase::Stopping { until, .. } => Some(*until),
             UnitPhase::AutoRestart { at } => Some(*at),
             UnitPhase::Dead
@@ -182,8 +182,8 @@ impl Unit {
     /// Processes the event that is due.
     pub(super) fn process_due(&mut self, context: &mut UnitContext<'_>) {
         match &self.phase {
-            UnitPhase::Running { life, .. } => {
-                let end = life.end;
+            UnitPhase::Running { attempt, .. } => {
+                let end = attempt.end;
                 self.end_attempt(SimEnding::ByItself(end), context);
             }
             UnitPhase::Stopping { ending, .. } => {
@@ -200,10 +200,10 @@ impl Unit {
     }
 
     /// Returns the running hook.
-    pub(super) fn hook_call(&self, id: &ExperimentId) -> Option<HookCall> {
+    pub(super) fn hook_call(&self, id: &ExperimentId) -> Option<SimHookCall> {
         let hook = self.hook()?;
         let invocation = self.invocation?;
-        Some(HookCall { id: id.clone(), invocation, hook, restarts: self.restarts })
+        Some(SimHookCall { id: id.clone(), invocation, hook, restarts: self.restarts })
     }
 
     fn hook(&self) -> Option<Hook> {
@@ -229,7 +229,7 @@ impl Unit {
             }
             UnitPhase::Beginning if succeeded => self.begin_attempt(context),
             UnitPhase::Beginning => {
-                self.end_attempt(SimEnding::ByItself(LifeEnd::NeverUp), context);
+                self.end_attempt(SimEnding::ByItself(ScriptedEnd::NeverUp), context);
             }
             UnitPhase::StopPost(ending) => self.finish_attempt(ending, context),
             UnitPhase::Dead
@@ -271,15 +271,16 @@ impl Unit {
     }
 
     fn begin_attempt(&mut self, context: &mut UnitContext<'_>) {
-        let life = self.script.lives.get(self.attempts_begun).or(self.script.lives.last()).cloned();
+        let attempt =
+            self.script.attempts.get(self.attempts_begun).or(self.script.attempts.last()).cloned();
         self.attempts_begun += 1;
-        match life.unwrap_or(Life { lasts: None, end: LifeEnd::Exit(0) }) {
-            Life { end: LifeEnd::NeverUp, .. } => {
-                self.end_attempt(SimEnding::ByItself(LifeEnd::NeverUp), context);
+        match attempt.unwrap_or(ScriptedAttempt { lasts: None, end: ScriptedEnd::Exit(0) }) {
+            ScriptedAttempt { end: ScriptedEnd::NeverUp, .. } => {
+                self.end_attempt(SimEnding::ByItself(ScriptedEnd::NeverUp), context);
             }
-            life => {
+            attempt => {
                 self.result = Some(ServiceResult::Success);
-                self.enter(UnitPhase::Running { life, since: context.at }, context);
+                self.enter(UnitPhase::Running { attempt, since: context.at }, context);
                 self.end_starts(JobResult::Started(Started::Up), context);
             }
         }
@@ -295,10 +296,10 @@ impl Unit {
 
     fn finish_attempt(&mut self, ending: SimEnding, context: &mut UnitContext<'_>) {
         match ending {
-            SimEnding::Stopped | SimEnding::ByItself(LifeEnd::Exit(0)) => {
+            SimEnding::Stopped | SimEnding::ByItself(ScriptedEnd::Exit(0)) => {
                 self.enter_down(UnitPhase::Dead, context);
             }
-            SimEnding::StopTimeout | SimEnding::ByItself(LifeEnd::Exit(EXIT_NEVER)) => {
+            SimEnding::StopTimeout | SimEnding::ByItself(ScriptedEnd::Exit(EXIT_NEVER)) => {
                 self.enter_down(UnitPhase::Failed, context);
             }
             SimEnding::ByItself(_) if self.stop_requested => {
@@ -334,7 +335,7 @@ impl Unit {
 
     fn enter(&mut self, phase: UnitPhase, context: &UnitContext<'_>) {
         self.phase = phase;
-        self.steering.reset_frozen();
+        self.restraints.reset_frozen();
         self.since = context.at;
         self.changed = true;
     }
@@ -385,11 +386,11 @@ impl Unit {
             since: i64::try_from(self.since.as_micros()).ok().map(Timestamp::from_micros),
             restarts: Some(self.restarts),
             start_due: false,
-            frozen: self.steering.is_frozen(),
+            frozen: self.restraints.is_frozen(),
             enabled: Some(enabled),
             masked: false,
             status_text: None,
-            resources: Resources { cpu_quota: self.steering.quota(), ..Resources::default() },
+            resources: Resources { cpu_quota: self.restraints.quota(), ..Resources::default() },
         }
     }
 }

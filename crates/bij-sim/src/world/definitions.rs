@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Closing, DefinitionSource, FindError, Found, Handover, HandoverError};
+use bij_core::port::{
+    Closing, DefinitionSource, FindError, FoundDefinition, Handover, HandoverError,
+};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
 
@@ -31,9 +33,9 @@ impl SimDefinitions {
 }
 
 impl DefinitionSource for SimDefinitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         match self.specs().get(id) {
-            Some(spec) => Ok(Found {
+            Some(spec) => Ok(FoundDefinition {
                 spec: spec.clone(),
                 source: format!("{id}.toml"),
                 stamp: "0000000000000000".to_owned(),

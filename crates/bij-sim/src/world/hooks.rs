@@ -7,7 +7,7 @@ use bij_core::{
 };
 
 use super::SimMachine;
-use crate::{Hook, HookCall, LifeEnd, SimEnding};
+use crate::{Hook, ScriptedEnd, SimEnding, SimHookCall};
 
 /// Time limit of an attempt.
 const TIME: TimeSpan = TimeSpan::from_secs(60);
@@ -17,7 +17,7 @@ const SEARCH_DEPTH: usize = 16;
 impl SimMachine {
     /// Runs a hook and has it succeed. `begin` and `end` write to the ledger; admission is always
     /// granted.
-    pub fn run_hook(&mut self, call: &HookCall) {
+    pub fn run_hook(&mut self, call: &SimHookCall) {
         // An error of the ledger stops no hook: the spool keeps what it can.
         let _ = match call.hook {
             Hook::Admit => Ok(()),
@@ -28,7 +28,7 @@ impl SimMachine {
     }
 
     /// Kills a hook before it has written its record. PID 1 has logged the end of the attempt.
-    pub fn kill_hook(&mut self, call: &HookCall) {
+    pub fn kill_hook(&mut self, call: &SimHookCall) {
         if let Hook::End(ending) = call.hook {
             self.journal.record(call.invocation, self.clock.at(), ending);
         }
@@ -40,7 +40,7 @@ impl SimMachine {
         self.journal.lose_all();
     }
 
-    fn key(&self, call: &HookCall) -> AttemptKey {
+    fn key(&self, call: &SimHookCall) -> AttemptKey {
         AttemptKey { boot: self.boot_id(), invocation: call.invocation }
     }
 
@@ -51,7 +51,7 @@ impl SimMachine {
         self.store.attempts(&query)
     }
 
-    fn begin(&mut self, call: &HookCall) -> Result<(), LedgerError> {
+    fn begin(&mut self, call: &SimHookCall) -> Result<(), LedgerError> {
         let (id, key, at) = (&call.id, self.key(call), self.clock.at());
         let recent = self.recent_attempts(id)?;
         let open = recent.iter().filter(|attempt| attempt.end.is_none() && attempt.key != key);
@@ -77,7 +77,7 @@ impl SimMachine {
 
     /// Returns the end of an attempt whose `end` hook was killed, as the next start of the same
     /// boot records it.
-    fn closing_of_unclosed(&self, attempt: &Attempt, call: &HookCall) -> Closing {
+    fn closing_of_unclosed(&self, attempt: &Attempt, call: &SimHookCall) -> Closing {
         let recorded = self.journal.find_end_of(attempt.key.invocation);
         let (at, mut evidence) = recorded.unwrap_or_else(|| (self.clock.at(), Evidence::default()));
         evidence.witness.get_or_insert(Witness::NextStart);
@@ -86,7 +86,7 @@ impl SimMachine {
         Closing::from_evidence(attempt, at, None, evidence)
     }
 
-    fn end(&mut self, call: &HookCall, ending: SimEnding) -> Result<(), LedgerError> {
+    fn end(&mut self, call: &SimHookCall, ending: SimEnding) -> Result<(), LedgerError> {
         let (id, key) = (&call.id, self.key(call));
         let begun = self.recent_attempts(id)?.into_iter().find(|attempt| attempt.key == key);
         let Some(begun) = begun else { return Ok(()) };
@@ -117,8 +117,8 @@ pub(super) fn evidence_from(ending: SimEnding, witness: Witness) -> Evidence {
     evidence.witness = Some(witness);
     evidence.service_result = Some(ending.result());
     evidence.exit = Some(ending.exit());
-    evidence.became_ready = ending != SimEnding::ByItself(LifeEnd::NeverUp);
-    if ending == SimEnding::ByItself(LifeEnd::TimeLimit) {
+    evidence.became_ready = ending != SimEnding::ByItself(ScriptedEnd::NeverUp);
+    if ending == SimEnding::ByItself(ScriptedEnd::TimeLimit) {
         // The attempt ran for exactly its time limit.
         (evidence.ran_for, evidence.time_limit) = (Some(TIME), Some(TIME));
     }

@@ -9,7 +9,7 @@ use bij_core::port::{
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{Attempt, BootId, ExperimentId, Outcome, RunState, Tally, Timestamp};
 
-use crate::{Fault, MemoryLedger};
+use crate::{LedgerFault, MemoryLedger};
 
 /// A ledger in memory with a spool, like the database's: attempts that the ledger cannot record are
 /// spooled, and replayed before the next successful write. Attempts and runs are read as if the
@@ -17,32 +17,32 @@ use crate::{Fault, MemoryLedger};
 #[derive(Clone, Debug, Default)]
 pub struct SimStore {
     ledger: MemoryLedger,
-    spool: Arc<Mutex<Spool>>,
+    spool: Arc<Mutex<SpoolModel>>,
 }
 
 /// Spooled records. The ledger does not change before they are replayed, so the copy to read from
 /// is made once.
 #[derive(Debug, Default)]
-struct Spool {
-    records: VecDeque<SpoolRecord>,
+struct SpoolModel {
+    records: VecDeque<SpooledAttempt>,
     overlay: Option<MemoryLedger>,
 }
 
 #[derive(Clone, Debug)]
-enum SpoolRecord {
+enum SpooledAttempt {
     Open(Opening),
     Close(Box<Closing>),
 }
 
 impl SimStore {
     /// Fails every write until the fault is removed.
-    pub fn fail(&self, fault: Option<Fault>) {
+    pub fn fail(&self, fault: Option<LedgerFault>) {
         self.ledger.fail(fault);
     }
 
     /// Loses the spool: the runtime directory is gone.
     pub fn lose_spool(&self) {
-        *self.spool() = Spool::default();
+        *self.spool() = SpoolModel::default();
     }
 
     /// Returns the ledger itself, without the spool.
@@ -50,7 +50,7 @@ impl SimStore {
         &self.ledger
     }
 
-    fn spool(&self) -> MutexGuard<'_, Spool> {
+    fn spool(&self) -> MutexGuard<'_, SpoolModel> {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,7 +72,7 @@ impl SimStore {
 
     fn set_aside<T>(
         &self,
-        record: SpoolRecord,
+        record: SpooledAttempt,
         apply: impl FnOnce(&mut MemoryLedger) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let mut spool = self.spool();
@@ -81,7 +81,7 @@ impl SimStore {
     }
 }
 
-impl SpoolRecord {
+impl SpooledAttempt {
     fn apply(&self, ledger: &mut MemoryLedger) -> Result<(), LedgerError> {
         match self {
             Self::Open(opening) => ledger.open(opening).map(drop),
@@ -122,7 +122,7 @@ impl Ledger for SimStore {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         match self.replay().and_then(|()| self.ledger.open(opening)) {
             Err(error) if error.is_transient() => {
-                self.set_aside(SpoolRecord::Open(opening.clone()), |ledger| ledger.open(opening))
+                self.set_aside(SpooledAttempt::Open(opening.clone()), |ledger| ledger.open(opening))
             }
             opened => opened,
         }
@@ -131,7 +131,7 @@ impl Ledger for SimStore {
     fn close(&mut self, closing: &Closing) -> Result<Outcome, LedgerError> {
         match self.replay().and_then(|()| self.ledger.close(closing)) {
             Err(error) if error.is_transient() => {
-                let record = SpoolRecord::Close(Box::new(closing.clone()));
+                let record = SpooledAttempt::Close(Box::new(closing.clone()));
                 self.set_aside(record, |ledger| ledger.close(closing))
             }
             closed => closed,
@@ -182,7 +182,7 @@ mod tests {
     fn spooled_records_are_read_and_replayed_later() {
         let mut store = SimStore::default();
         let opening = fixture::fresh("x", 1, 1);
-        store.fail(Some(Fault::Full));
+        store.fail(Some(LedgerFault::Full));
         assert_eq!(store.open(&opening).unwrap().attempt.0, 1);
         assert_eq!(store.attempts(&AttemptQuery::default()).unwrap().len(), 1);
         assert!(store.events(0, 10).unwrap().is_empty());

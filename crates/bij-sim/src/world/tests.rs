@@ -3,7 +3,7 @@ use bij_core::queue::{QueueState, RunRef};
 use bij_core::{Cause, ExperimentId, RunEnd, RunState};
 
 use super::*;
-use crate::{Life, LifeEnd, Script};
+use crate::{Script, ScriptedAttempt, ScriptedEnd};
 
 fn id() -> ExperimentId {
     ExperimentId::new("x").unwrap()
@@ -39,9 +39,9 @@ fn state(machine: &SimMachine) -> Option<RunState> {
 #[test]
 fn hooks_record_attempts_in_the_ledger() {
     let second = TimeSpan::from_secs(1);
-    let life = |end| Life { lasts: Some(second), end };
-    let lives = vec![life(LifeEnd::OomKill), life(LifeEnd::Exit(0))];
-    let mut machine = machine(Script { lives, ..Script::default() });
+    let attempt = |end| ScriptedAttempt { lasts: Some(second), end };
+    let attempts = vec![attempt(ScriptedEnd::OomKill), attempt(ScriptedEnd::Exit(0))];
+    let mut machine = machine(Script { attempts, ..Script::default() });
     machine.units.start_from_elsewhere(&id());
     settle(&mut machine);
     pass(&mut machine, 1);
@@ -60,7 +60,7 @@ fn a_unit_waits_at_its_condition_until_it_is_admitted() {
     machine.advance(TimeSpan::from_secs(60));
     let call = machine.units.hooks().pop().unwrap();
     assert_eq!(call.hook, Hook::Admit);
-    assert!(machine.units.living().is_empty());
+    assert!(machine.units.with_processes().is_empty());
     machine.units.leave(&call, false);
     assert!(machine.units.hooks().is_empty() && machine.units.up().is_empty());
 }
@@ -100,7 +100,7 @@ fn a_stop_kills_after_the_grace_time() {
     settle(&mut machine);
     machine.units.stop_from_elsewhere(&id());
     pass(&mut machine, 9);
-    assert_eq!(machine.units.living(), [id()]);
+    assert_eq!(machine.units.with_processes(), [id()]);
     pass(&mut machine, 1);
     assert_eq!(causes(&machine), [Some(Cause::StopTimeout)]);
     assert_eq!(state(&machine), Some(RunState::Ended(RunEnd::Stopped)));
@@ -114,15 +114,15 @@ async fn enabled_units_start_at_boot() {
     machine.boot();
     machine.units.start_enabled();
     settle(&mut machine);
-    assert_eq!(machine.units.living(), [id()]);
+    assert_eq!(machine.units.with_processes(), [id()]);
 }
 
 #[test]
 fn the_next_start_recovers_the_end_of_a_killed_hook_from_the_journal() {
     let second = TimeSpan::from_secs(1);
     for (kept, cause) in [(true, Cause::TimeLimit), (false, Cause::Unknown)] {
-        let lives = vec![Life { lasts: Some(second), end: LifeEnd::TimeLimit }];
-        let mut machine = machine(Script { lives, ..Script::default() });
+        let attempts = vec![ScriptedAttempt { lasts: Some(second), end: ScriptedEnd::TimeLimit }];
+        let mut machine = machine(Script { attempts, ..Script::default() });
         machine.units.start_from_elsewhere(&id());
         settle(&mut machine);
         machine.advance(second);

@@ -1,7 +1,7 @@
 //! Changes queued runs; every function runs inside its caller's transaction.
 
 use bij_core::port::Change;
-use bij_core::queue::{Claim, Group, Happening, Pause, QueuePosition, QueueState, Terms};
+use bij_core::queue::{Claim, Group, NewEvent, Pause, QueuePosition, QueueState, Terms};
 use bij_core::{Outcome, RunEnd, RunId, Timestamp};
 use rusqlite::{ToSql, Transaction, params};
 
@@ -21,11 +21,11 @@ pub(crate) fn change(
             set_state(transaction, run, from.as_ref(), state, why, at)
         }
         Change::Edit { run, terms, by } => {
-            let event = Happening::edited(run, by);
+            let event = NewEvent::edited(run, by);
             record_if_changed(edit(transaction, run, terms)?, transaction, Some(&event), at)
         }
         Change::Move { run, place, by } => {
-            let event = by.as_ref().map(|by| Happening::moved(run, by));
+            let event = by.as_ref().map(|by| NewEvent::moved(run, by));
             record_if_changed(move_to(transaction, run, *place)?, transaction, event.as_ref(), at)
         }
         Change::Bypassed { run, times } => {
@@ -33,7 +33,7 @@ pub(crate) fn change(
             record_if_changed(update(transaction, run, set, &[times])?, transaction, None, at)
         }
         Change::Stop { run, by } => {
-            let event = Happening::stop_requested(run, by);
+            let event = NewEvent::stop_requested(run, by);
             let set = "stopper = ?3 WHERE stopper IS NULL AND state = 'running'";
             record_if_changed(update(transaction, run, set, &[by])?, transaction, Some(&event), at)
         }
@@ -43,11 +43,11 @@ pub(crate) fn change(
         Change::RemoveGroup { name, by } => {
             let removed =
                 execute(transaction, "DELETE FROM run_groups WHERE name = ?1", [name.as_str()])?;
-            let event = Happening::group_removed(name, by);
+            let event = NewEvent::group_removed(name, by);
             record_if_changed(removed, transaction, Some(&event), at)
         }
         Change::Pause { pause, by } => {
-            let event = Happening::paused(pause.as_ref(), by);
+            let event = NewEvent::paused(pause.as_ref(), by);
             record_if_changed(
                 set_pause(transaction, pause.as_ref())?,
                 transaction,
@@ -56,7 +56,7 @@ pub(crate) fn change(
             )
         }
         Change::Note { kind, run, data } => {
-            let event = Happening { data: data.clone(), ..Happening::new(*kind, run.as_ref()) };
+            let event = NewEvent { data: data.clone(), ..NewEvent::new(*kind, run.as_ref()) };
             record_if_changed(true, transaction, Some(&event), at)
         }
     }
@@ -82,7 +82,7 @@ fn set_state(
     let is_expected = expected.is_none_or(|expected| from == *expected);
     let changed =
         is_expected && from != *to && update(transaction, run, set, &[&state, &holder, &boot])?;
-    record_if_changed(changed, transaction, Some(&Happening::moved_on(run, &from, to, why)), at)
+    record_if_changed(changed, transaction, Some(&NewEvent::moved_on(run, &from, to, why)), at)
 }
 
 fn edit(transaction: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<bool, DatabaseError> {
@@ -173,7 +173,7 @@ fn set_group(
                 paused.as_ref().map(|pause| pause.since.as_micros()),
             ],
         )?;
-    let event = Happening::group_set(before.as_ref(), group, by);
+    let event = NewEvent::group_set(before.as_ref(), group, by);
     record_if_changed(changed, transaction, Some(&event), at)
 }
 
@@ -211,7 +211,7 @@ fn update(
 fn record_if_changed(
     changed: bool,
     transaction: &Transaction<'_>,
-    event: Option<&Happening>,
+    event: Option<&NewEvent>,
     at: Timestamp,
 ) -> Result<Outcome, DatabaseError> {
     if !changed {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::row;
 use crate::database_error::DatabaseError;
-use crate::row::{Column, RowReader};
+use crate::row::{ResultColumn, RowReader};
 
 /// Returns the open runs, the groups and the pause.
 pub(crate) fn load(connection: &Connection) -> Result<Queue, DatabaseError> {
@@ -39,8 +39,8 @@ pub(crate) fn runs(
     let mut rows = statement.query([experiment.as_str()])?;
     while let Some(found) = rows.next()? {
         let fields = RowReader::new(found, found.get(0)?);
-        let number = RunNumber(fields.value(Column(1, "number"))?);
-        runs.ended.extend(fields.run_end(Column(2, "ended_by"))?.map(|end| (number, end)));
+        let number = RunNumber(fields.value(ResultColumn(1, "number"))?);
+        runs.ended.extend(fields.run_end(ResultColumn(2, "ended_by"))?.map(|end| (number, end)));
     }
     Ok(runs)
 }
@@ -106,9 +106,9 @@ pub(crate) fn standing(
     let mut rows = statement.query([experiment.as_str()])?;
     let Some(found) = rows.next()? else { return Ok(standing) };
     let fields = RowReader::new(found, found.get(0)?);
-    standing.highest = fields.value::<Option<u32>>(Column(1, "number"))?.map(RunNumber);
-    standing.waiting = fields.value::<Option<u32>>(Column(2, "waiting"))?.map(RunNumber);
-    let state: Option<String> = fields.value(Column(3, "state"))?;
+    standing.highest = fields.value::<Option<u32>>(ResultColumn(1, "number"))?.map(RunNumber);
+    standing.waiting = fields.value::<Option<u32>>(ResultColumn(2, "waiting"))?.map(RunNumber);
+    let state: Option<String> = fields.value(ResultColumn(3, "state"))?;
     standing.newest = tally.last.as_ref().zip(state).map(|(last, state)| NewestRun {
         number: last.run.number,
         boot: last.key.boot,
@@ -144,7 +144,7 @@ fn starting(
     while let Some(found) = rows.next()? {
         let fields = RowReader::new(found, found.get(0)?);
         if let QueueState::Starting { boot } = row::state(&fields, 1)? {
-            starting.push((RunNumber(fields.value(Column(4, "number"))?), boot));
+            starting.push((RunNumber(fields.value(ResultColumn(4, "number"))?), boot));
         }
     }
     Ok(starting)
@@ -167,7 +167,7 @@ pub(crate) fn run_state(
     )?;
     let mut rows = statement.query(params![run.experiment().as_str(), number])?;
     let Some(found) = rows.next()? else { return Ok(None) };
-    let end = RowReader::new(found, found.get(0)?).run_end(Column(1, "ended_by"))?;
+    let end = RowReader::new(found, found.get(0)?).run_end(ResultColumn(1, "ended_by"))?;
     Ok(Some(end.map_or(RunState::Open, RunState::Ended)))
 }
 

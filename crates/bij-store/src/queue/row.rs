@@ -13,7 +13,7 @@ use bij_core::{
 use rusqlite::Row;
 
 use crate::database_error::DatabaseError;
-use crate::row::{Column, RowReader, saturating_i64};
+use crate::row::{ResultColumn, RowReader, saturating_i64};
 
 /// The columns that [`queued_run`] reads, from `queue q`, `runs r` and `experiments e`.
 pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.boot, q.priority, \
@@ -26,52 +26,52 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     Ok(QueuedRun {
         run: RunId {
-            experiment: fields.parsed::<ExperimentId>(Column(1, "experiment"))?,
-            number: RunNumber(fields.value(Column(2, "run"))?),
+            experiment: fields.parsed::<ExperimentId>(ResultColumn(1, "experiment"))?,
+            number: RunNumber(fields.value(ResultColumn(2, "run"))?),
         },
         state: state(&fields, 3)?,
         terms: Terms {
-            priority: fields.value(Column(6, "priority"))?,
-            group: fields.parsed::<GroupName>(Column(7, "group_name"))?,
+            priority: fields.value(ResultColumn(6, "priority"))?,
+            group: fields.parsed::<GroupName>(ResultColumn(7, "group_name"))?,
             claim: Claim {
-                memory: fields.value::<Option<u64>>(Column(8, "memory"))?.map(Bytes::new),
-                gpu: fields.one_of(Column(9, "gpu"), &GpuClaim::ALL, GpuClaim::as_str)?,
+                memory: fields.value::<Option<u64>>(ResultColumn(8, "memory"))?.map(Bytes::new),
+                gpu: fields.one_of(ResultColumn(9, "gpu"), &GpuClaim::ALL, GpuClaim::as_str)?,
             },
             not_before: not_before(&fields)?,
             after: fields
-                .json_optional::<Dependencies>(Column(11, "dependencies"))?
+                .json_optional::<Dependencies>(ResultColumn(11, "dependencies"))?
                 .unwrap_or_default(),
-            now: fields.value(Column(12, "now"))?,
+            now: fields.value(ResultColumn(12, "now"))?,
             power: fields
-                .value::<Option<String>>(Column(20, "power"))?
+                .value::<Option<String>>(ResultColumn(20, "power"))?
                 .map(|mode| mode.as_str().into()),
             clocks: fields
-                .one_of_optional(Column(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
+                .one_of_optional(ResultColumn(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
                 .unwrap_or_default(),
         },
-        place: QueuePosition(fields.value(Column(13, "place"))?),
-        bypassed: fields.value(Column(14, "bypassed"))?,
-        submitted: Timestamp::from_micros(fields.value(Column(15, "submitted"))?),
-        extras: fields.value(Column(16, "extras"))?,
-        by: fields.value(Column(17, "submitter"))?,
-        origin: fields.one_of(Column(18, "origin"), &Origin::ALL, Origin::as_str)?,
-        stop: fields.value(Column(19, "stopper"))?,
+        place: QueuePosition(fields.value(ResultColumn(13, "place"))?),
+        bypassed: fields.value(ResultColumn(14, "bypassed"))?,
+        submitted: Timestamp::from_micros(fields.value(ResultColumn(15, "submitted"))?),
+        extras: fields.value(ResultColumn(16, "extras"))?,
+        by: fields.value(ResultColumn(17, "submitter"))?,
+        origin: fields.one_of(ResultColumn(18, "origin"), &Origin::ALL, Origin::as_str)?,
+        stop: fields.value(ResultColumn(19, "stopper"))?,
     })
 }
 
 /// Reads the earliest start: the end of a delay if there is one, else a time of day.
 fn not_before(fields: &RowReader<'_, '_>) -> Result<Option<NotBefore>, DatabaseError> {
-    let Some(micros) = fields.value::<Option<i64>>(Column(10, "not_before"))? else {
+    let Some(micros) = fields.value::<Option<i64>>(ResultColumn(10, "not_before"))? else {
         return Ok(None);
     };
     let time = Timestamp::from_micros(micros);
-    let Some(span) = fields.value::<Option<u64>>(Column(22, "delay"))? else {
+    let Some(span) = fields.value::<Option<u64>>(ResultColumn(22, "delay"))? else {
         return Ok(Some(NotBefore::At(time)));
     };
     Ok(Some(NotBefore::Delay(Delay {
         span: TimeSpan::from_micros(span),
-        boot: fields.parsed::<BootId>(Column(23, "delay_boot"))?,
-        due: Uptime::from_micros(fields.value(Column(24, "delay_due"))?),
+        boot: fields.parsed::<BootId>(ResultColumn(23, "delay_boot"))?,
+        due: Uptime::from_micros(fields.value(ResultColumn(24, "delay_due"))?),
         at: time,
     })))
 }
@@ -106,11 +106,13 @@ pub(super) fn state(fields: &RowReader<'_, '_>, first: usize) -> Result<QueueSta
         StateName::Running => "running",
     };
     let all = [StateName::Waiting, StateName::Held, StateName::Starting, StateName::Running];
-    Ok(match fields.one_of(Column(first, "state"), &all, as_str)? {
+    Ok(match fields.one_of(ResultColumn(first, "state"), &all, as_str)? {
         StateName::Waiting => QueueState::Waiting,
-        StateName::Held => QueueState::Held { by: fields.value(Column(first + 1, "holder"))? },
+        StateName::Held => {
+            QueueState::Held { by: fields.value(ResultColumn(first + 1, "holder"))? }
+        }
         StateName::Starting => {
-            QueueState::Starting { boot: fields.parsed::<BootId>(Column(first + 2, "boot"))? }
+            QueueState::Starting { boot: fields.parsed::<BootId>(ResultColumn(first + 2, "boot"))? }
         }
         StateName::Running => QueueState::Running,
     })
@@ -133,8 +135,8 @@ pub(super) const GROUP: &str = "name, slots, paused_by, paused_since";
 pub(super) fn group(row: &Row<'_>) -> Result<Group, DatabaseError> {
     let fields = RowReader::new(row, 0);
     Ok(Group {
-        name: fields.parsed::<GroupName>(Column(0, "name"))?,
-        slots: fields.value(Column(1, "slots"))?,
+        name: fields.parsed::<GroupName>(ResultColumn(0, "name"))?,
+        slots: fields.value(ResultColumn(1, "slots"))?,
         paused: pause(&fields, 2)?,
     })
 }
@@ -144,8 +146,8 @@ pub(super) fn pause(
     fields: &RowReader<'_, '_>,
     first: usize,
 ) -> Result<Option<Pause>, DatabaseError> {
-    let Some(by) = fields.value(Column(first, "paused_by"))? else { return Ok(None) };
-    let since = Timestamp::from_micros(fields.value(Column(first + 1, "paused_since"))?);
+    let Some(by) = fields.value(ResultColumn(first, "paused_by"))? else { return Ok(None) };
+    let since = Timestamp::from_micros(fields.value(ResultColumn(first + 1, "paused_since"))?);
     Ok(Some(Pause { by, since }))
 }
 
@@ -156,14 +158,14 @@ pub(super) const EVENT: &str = "seq, at, kind, experiment, run, attempt, data";
 pub(super) fn event(row: &Row<'_>) -> Result<Event, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     Ok(Event {
-        seq: fields.value(Column(0, "seq"))?,
-        at: Timestamp::from_micros(fields.value(Column(1, "at"))?),
-        kind: fields.parsed::<EventKind>(Column(2, "kind"))?,
-        experiment: fields.parsed_optional::<ExperimentId>(Column(3, "experiment"))?,
-        run: fields.value::<Option<u32>>(Column(4, "run"))?.map(RunNumber),
-        attempt: fields.value::<Option<u32>>(Column(5, "attempt"))?.map(AttemptNumber),
+        seq: fields.value(ResultColumn(0, "seq"))?,
+        at: Timestamp::from_micros(fields.value(ResultColumn(1, "at"))?),
+        kind: fields.parsed::<EventKind>(ResultColumn(2, "kind"))?,
+        experiment: fields.parsed_optional::<ExperimentId>(ResultColumn(3, "experiment"))?,
+        run: fields.value::<Option<u32>>(ResultColumn(4, "run"))?.map(RunNumber),
+        attempt: fields.value::<Option<u32>>(ResultColumn(5, "attempt"))?.map(AttemptNumber),
         data: fields
-            .json_optional::<BTreeMap<String, String>>(Column(6, "data"))?
+            .json_optional::<BTreeMap<String, String>>(ResultColumn(6, "data"))?
             .unwrap_or_default(),
     })
 }

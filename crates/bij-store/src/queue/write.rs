@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::queue::{
-    Claim, Dependencies, Happening, QueuePosition, QueuedRun, Submission, Terms,
+    Claim, Dependencies, NewEvent, QueuePosition, QueuedRun, Submission, Terms,
 };
 use bij_core::spec::Clocks;
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
@@ -31,7 +31,7 @@ pub(crate) fn submit(
         last += 1;
         let queued = QueuedRun::submitted(submission, RunNumber(*highest), QueuePosition(last), at);
         insert(transaction, *experiment, &queued)?;
-        insert_event(transaction, &Happening::submitted(&queued), at)?;
+        insert_event(transaction, &NewEvent::submitted(&queued), at)?;
         added.push(queued);
     }
     Ok(added)
@@ -123,10 +123,10 @@ pub(super) fn execute(
 
 pub(super) fn insert_event(
     transaction: &Transaction<'_>,
-    event: &Happening,
+    event: &NewEvent,
     at: Timestamp,
 ) -> Result<(), DatabaseError> {
-    let Happening { kind, experiment, run, attempt, data } = event;
+    let NewEvent { kind, experiment, run, attempt, data } = event;
     let data = (!data.is_empty())
         .then(|| serde_json::to_string(data).expect("JSON can hold any map from text to text"));
     execute(

@@ -1,6 +1,6 @@
 //! Hostile content of spool files is refused, or read and written again without a difference.
 
-use bij_fuzz::{Target, assert_harmless};
+use bij_fuzz::{FuzzTarget, assert_harmless};
 use bij_sim::contract::ledger_fixture as fixture;
 
 use super::*;
@@ -18,7 +18,7 @@ fn fuzz_spool_record() {
     let directory = tempfile::tempdir().unwrap();
     let spool = Spool::new(directory.path().to_owned());
     let file = directory.path().join("hostile.json");
-    Target::new("spool-record", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("spool-record", env!("CARGO_MANIFEST_DIR"))
         .also(seeds)
         .also([last])
         .tokens(&[

@@ -19,7 +19,7 @@ pub(crate) enum SpoolRecord {
 
 /// Why the content of a spool file is not a record.
 #[derive(Debug, Error)]
-pub(crate) enum InvalidRecord {
+pub(crate) enum InvalidSpoolRecord {
     /// It is not JSON, or lacks a field.
     #[error("it is not a whole record")]
     Json(#[from] serde_json::Error),
@@ -113,11 +113,11 @@ impl SpoolRecord {
     }
 
     /// Parses a record and its sequence number.
-    pub(crate) fn from_json(text: &[u8]) -> Result<(u64, Self), InvalidRecord> {
+    pub(crate) fn from_json(text: &[u8]) -> Result<(u64, Self), InvalidSpoolRecord> {
         let RecordFile { format, sequence, experiment, key, started, body } =
             serde_json::from_slice(text)?;
         if format != FORMAT {
-            return Err(InvalidRecord::Format(format));
+            return Err(InvalidSpoolRecord::Format(format));
         }
         let record = match body {
             RecordBody::Open { start, uptime } => {
@@ -157,7 +157,10 @@ mod tests {
             assert!(SpoolRecord::from_json(&text.as_bytes()[..cut]).is_err(), "{cut}");
         }
         let newer = text.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(SpoolRecord::from_json(newer.as_bytes()), Err(InvalidRecord::Format(2))));
+        assert!(matches!(
+            SpoolRecord::from_json(newer.as_bytes()),
+            Err(InvalidSpoolRecord::Format(2))
+        ));
         let elsewhere = text.replace("\"experiment\":\"x\"", "\"experiment\":\"../x\"");
         assert!(SpoolRecord::from_json(elsewhere.as_bytes()).is_err());
     }

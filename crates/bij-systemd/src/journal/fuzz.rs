@@ -1,7 +1,7 @@
 //! Parses records of hostile content. Records of other processes must never count as an experiment's lines.
 
 use bij_core::ExperimentId;
-use bij_fuzz::Target;
+use bij_fuzz::FuzzTarget;
 
 use super::author::{TrustedWriters, Writer};
 use super::record::Record;
@@ -20,7 +20,7 @@ fn from_stranger(line: &str) -> Option<Record> {
 #[test]
 fn fuzz_journal_record() {
     let user = TrustedWriters::User { uid: nix::unistd::Uid::from_raw(1000) };
-    Target::new("journal-record", env!("CARGO_MANIFEST_DIR"))
+    FuzzTarget::new("journal-record", env!("CARGO_MANIFEST_DIR"))
         .tokens(&[
             "\"UNIT\":\"brain-experiment@y.service\"",
             "\"_PID\":\"1\"",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bij_coordinator::{Handle, Ports};
 use bij_core::port::Board;
 use bij_core::{Bytes, ExperimentId};
-use bij_jetson::{Machine, Reading, gpu_memory_by_experiment};
+use bij_jetson::{Hardware, Reading, gpu_memory_by_experiment};
 use tokio::time::sleep;
 
 /// Interval of readings while an experiment runs.
@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Reads the GPU memory of experiments.
 #[derive(Clone)]
 pub(super) struct GpuWatch {
-    pub(super) machine: Machine,
+    pub(super) machine: Hardware,
     /// `/proc` of the machine whose processes run, even if the board is read from another tree.
     pub(super) processes: PathBuf,
 }

@@ -17,7 +17,7 @@ use bij_store::Reader;
 use tokio::time::timeout;
 
 use super::SampleRing;
-use super::manager_state::ManagerState;
+use super::manager_probe::ManagerProbe;
 use super::outage::{self, Outage};
 use super::power_watch::PowerWatch;
 use super::refusal::{refusal, shutting_down};
@@ -33,7 +33,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Answers the requests of clients.
 pub(super) struct CoordinatorHandler<P: Ports> {
     pub(super) loop_: Handle<P>,
-    pub(super) manager: ManagerState,
+    pub(super) manager: ManagerProbe,
     pub(super) definitions: Definitions,
     /// Reads ended runs and attempts.
     pub(super) history: Arc<Reader>,

@@ -25,7 +25,7 @@ use std::time::Duration;
 use bij_coordinator::Now;
 use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
 use bij_core::{AttemptKey, BootId, TimeSpan, Uptime, error_chain};
-use bij_jetson::Machine;
+use bij_jetson::Hardware;
 use bij_store::{Reader, Store};
 
 pub use reading::BoardReading;
@@ -49,7 +49,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Reads the board, and records it in memory and in the database.
 pub struct BoardRecorder {
-    machine: Machine,
+    machine: Hardware,
     database: PathBuf,
     reader: Reader,
     boot: BootId,
@@ -64,7 +64,7 @@ pub struct BoardRecorder {
 
 impl BoardRecorder {
     /// Returns a recorder of `machine` in this boot, which writes into `database`.
-    pub fn new(machine: Machine, database: PathBuf, boot: BootId) -> Self {
+    pub fn new(machine: Hardware, database: PathBuf, boot: BootId) -> Self {
         Self {
             machine,
             reader: Reader::new(database.clone()),

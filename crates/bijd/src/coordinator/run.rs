@@ -22,7 +22,7 @@ use bij_core::queue::GoingDown;
 use bij_definition::Definitions;
 use bij_hook::{FOREIGN_ROOT, deferred_start, is_foreign_root, open_ledger, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
-use bij_jetson::Machine;
+use bij_jetson::Hardware;
 use bij_store::{Reader, RobustLedger};
 use bij_systemd::{RuntimeScope, SystemdUnits, UnitSignal, UnitWatch};
 use nix::errno::Errno;
@@ -33,8 +33,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::gpu_watch::GpuWatch;
 use super::handler::CoordinatorHandler;
+use super::handler::RequestHandler;
 use super::limit_watch::LimitWatch;
-use super::manager_state::ManagerState;
+use super::manager_probe::ManagerProbe;
 use super::outage::{Outage, open_when_usable};
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
@@ -63,7 +64,7 @@ impl Ports for Daemon {
     type Units = SystemdUnits;
     type Store = RobustLedger;
     type Definitions = Definitions;
-    type Board = Machine;
+    type Board = Hardware;
     type Handover = HandoverFiles;
 }
 
@@ -94,7 +95,7 @@ pub fn run_coordinator(
     let settings = reload.read();
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
-    let machine = Machine::below(board.unwrap_or(host.root()));
+    let machine = Hardware::below(board.unwrap_or(host.root()));
     let recorder = BoardRecorder::new(machine.clone(), host.layout().database(), host.boot()?);
     let samples = recorder.samples();
     let (outage_sender, outage) = watch::channel(None);
@@ -168,7 +169,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 /// Spawns the loop on its own thread; `alive` is dropped when it ends.
 fn spawn_loop(
     host: &HostContext,
-    board: Machine,
+    board: Hardware,
     settings: CoordinatorSettings,
     inbox: Inbox<Daemon>,
     alive: oneshot::Sender<Infallible>,
@@ -325,7 +326,7 @@ impl Services<'_> {
     fn handler(&self) -> CoordinatorHandler<Daemon> {
         CoordinatorHandler {
             loop_: self.handle.clone(),
-            manager: ManagerState::new(self.runtime_scope()),
+            manager: ManagerProbe::new(self.runtime_scope()),
             definitions: Definitions::new(self.host.layout().clone()),
             history: Arc::new(Reader::at(self.host.layout())),
             outage: self.outage.clone(),
@@ -409,7 +410,7 @@ impl Services<'_> {
             return std::future::pending().await;
         }
         let mut watch = UnitWatch::new(self.runtime_scope());
-        let manager = ManagerState::new(self.runtime_scope());
+        let manager = ManagerProbe::new(self.runtime_scope());
         loop {
             let passed_on = match watch.next().await {
                 UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
@@ -432,7 +433,7 @@ impl Services<'_> {
         }
     }
 
-    async fn report_shutdown_state(&self, manager: &ManagerState) -> Result<(), Gone> {
+    async fn report_shutdown_state(&self, manager: &ManagerProbe) -> Result<(), Gone> {
         let goes = manager.is_going_down().await;
         self.handle.set_going_down(GoingDown::Machine, goes).await
     }

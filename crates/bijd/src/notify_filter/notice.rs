@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn fuzz_notice() {
-        bij_fuzz::Target::new("notice", env!("CARGO_MANIFEST_DIR"))
+        bij_fuzz::FuzzTarget::new("notice", env!("CARGO_MANIFEST_DIR"))
             .tokens(&["READY=1", "STATUS=", "WATCHDOG=", "ERRNO=", "MAINPID=1", "BARRIER=1", "\n"])
             .run(|datagram| {
                 let notice = Notice::parse(datagram);

@@ -166,7 +166,7 @@ mod tests {
             (fed, framing)
         };
         let seeds = [[HANDSHAKE, &message(40, 200)].concat(), message(8, 4), HANDSHAKE.to_vec()];
-        bij_fuzz::Target::new("framing", env!("CARGO_MANIFEST_DIR"))
+        bij_fuzz::FuzzTarget::new("framing", env!("CARGO_MANIFEST_DIR"))
             .also(seeds)
             .tokens(&["BEGIN\r\n", "AUTH EXTERNAL 30\r\n", "l\x01\0\x01", "B\x01\0\x01", "\r\n"])
             .run(|bytes| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bij_core::{Hertz, Percent};
-use bij_jetson::{BoardSample, Cpu, CurrentMode, Fan, Gpu, Memory, Reading, WhyNot, Zone};
+use bij_jetson::{Cpu, CurrentMode, Fan, GpuState, HardwareReading, Memory, Reading, WhyNot, Zone};
 use serde::Serialize;
 
 /// The reasons for missing values, by key.
@@ -148,7 +148,7 @@ fn part<T: Clone, U>(reading: &Reading<T>, get: impl Fn(T) -> U) -> (Option<U>, 
 }
 
 impl JsonBoard {
-    pub(super) fn new(sample: &BoardSample, clocks_held: &Reading<bool>) -> Self {
+    pub(super) fn new(sample: &HardwareReading, clocks_held: &Reading<bool>) -> Self {
         let mut why = Reasons::default();
         let identity = &sample.identity;
         let throttled = sample.throttled();
@@ -206,7 +206,7 @@ impl JsonZone {
 }
 
 impl JsonGpu {
-    fn new(reading: &Reading<Gpu>) -> Self {
+    fn new(reading: &Reading<GpuState>) -> Self {
         let mut why = Reasons::default();
         let gpu = reading.as_ref().map_err(Clone::clone);
         Self {

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bij_jetson::{CapturedTree, Machine};
+use bij_jetson::{CapturedTree, Hardware};
 use insta::{assert_json_snapshot, assert_snapshot};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn captured(name: &str) -> CapturedTree {
 }
 
 fn page(tree: CapturedTree) -> BoardPage {
-    let machine = Machine::new(Arc::new(tree));
+    let machine = Hardware::new(Arc::new(tree));
     BoardPage::new(&machine.sample(), machine.clocks_held())
 }
 

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use bij_core::{Bytes, Celsius};
 use bij_jetson::{
-    BoardSample, Cpu, CurrentMode, Gpu, Memory, PowerModes, Reading, TripKind, WhyNot, Zone,
+    Cpu, CurrentMode, GpuState, HardwareReading, Memory, PowerModes, Reading, TripKind, WhyNot,
+    Zone,
 };
 
 use crate::view::{Cell, Table, TableColumn, TextFormat, Tone, visible};
 
 pub(super) fn write(
-    board: &BoardSample,
+    board: &HardwareReading,
     clocks_are_held: bool,
     out: &mut dyn Write,
     format: &TextFormat,
@@ -65,7 +66,7 @@ fn value_or_reason(reading: &Reading<impl ToString>) -> String {
     }
 }
 
-fn release(board: &BoardSample) -> Option<String> {
+fn release(board: &HardwareReading) -> Option<String> {
     let identity = &board.identity;
     let l4t = match &identity.l4t {
         Ok(l4t) => Some(match l4t.jetpack() {
@@ -98,7 +99,7 @@ fn mode(power: &PowerModes) -> String {
     }
 }
 
-fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
+fn over_current(board: &HardwareReading) -> Option<(Tone, String)> {
     let counters = match &board.over_current {
         Ok(counters) if counters.is_empty() => return None,
         Ok(counters) => counters,
@@ -117,7 +118,7 @@ fn over_current(board: &BoardSample) -> Option<(Tone, String)> {
     })
 }
 
-fn gpu(reading: &Reading<Gpu>) -> String {
+fn gpu(reading: &Reading<GpuState>) -> String {
     let gpu = match reading {
         Ok(gpu) => gpu,
         Err(WhyNot::Absent) => return "none found".to_owned(),
@@ -166,7 +167,7 @@ fn memory(memory: &Memory) -> String {
     }
 }
 
-fn fan(board: &BoardSample) -> String {
+fn fan(board: &HardwareReading) -> String {
     let fan = &board.fan;
     match (&fan.drive, &fan.rpm) {
         (Ok(drive), Ok(rpm)) => format!("{drive}, {rpm} rpm"),
@@ -237,7 +238,7 @@ fn trips(zone: &Zone) -> String {
     visible(&trips.collect::<Vec<_>>().join(", ")).into_owned()
 }
 
-fn rails(board: &BoardSample, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
+fn rails(board: &HardwareReading, out: &mut dyn Write, format: &TextFormat) -> io::Result<()> {
     // The line of the whole board's power has the reason.
     let Ok(rails) = &board.rails else { return Ok(()) };
     if rails.is_empty() {

@@ -3,8 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use bij_core::Obstacle;
-use bij_core::port::Found;
-use bij_core::spec::{Clocks, ExperimentSpec, SandboxProfile};
+use bij_core::port::FoundDefinition;
+use bij_core::spec::Clocks;
+use bij_core::spec::ExperimentSpec;
+use bij_core::spec::SandboxProfile;
 use bij_definition::HostView;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 
@@ -19,8 +21,8 @@ pub(super) struct HostFindings {
 }
 
 /// Checks the resources that the definition names: program, directory, user, config, writable paths.
-pub(super) fn check_resources(context: &Context, found: &Found) -> HostFindings {
-    let Found { spec, source, .. } = found;
+pub(super) fn check_resources(context: &Context, found: &FoundDefinition) -> HostFindings {
+    let FoundDefinition { spec, source, .. } = found;
     let path = context.scope.program_path();
     let view = host_view(&path);
     let finding = |key: &str, message: String| Finding::about_key(source, key, message);
@@ -51,7 +53,7 @@ fn host_view(path: &str) -> HostView<'_> {
 }
 
 /// Returns whether there are obstacles, and all are in the contents of a program.
-pub(super) fn has_only_content_obstacles(context: &Context, found: &Found) -> bool {
+pub(super) fn has_only_content_obstacles(context: &Context, found: &FoundDefinition) -> bool {
     let path = context.scope.program_path();
     let view = host_view(&path);
     let obstacles = view.obstacles(&found.spec);
@@ -102,7 +104,7 @@ const SYSTEM_TREES: [&str; 16] = [
 ];
 
 /// Warns about settings by which an experiment can damage the machine or other users' files.
-pub(super) fn check_exposure(found: &Found) -> Vec<Finding> {
+pub(super) fn check_exposure(found: &FoundDefinition) -> Vec<Finding> {
     let ExperimentSpec { user, writable, sandbox, .. } = &found.spec;
     let finding = |key: &str, message: String| Finding::about_key(&found.source, key, message);
     let mut findings = Vec::new();
@@ -156,7 +158,7 @@ fn normalized(path: &str) -> PathBuf {
 }
 
 /// Warns about `[gpu] access` if the machine below `root` has no GPU device.
-pub(super) fn check_gpu(found: &Found, root: &Path) -> Option<Finding> {
+pub(super) fn check_gpu(found: &FoundDefinition, root: &Path) -> Option<Finding> {
     if !found.spec.gpu.access {
         return None;
     }
@@ -170,7 +172,7 @@ pub(super) fn check_gpu(found: &Found, root: &Path) -> Option<Finding> {
 }
 
 /// Warns about `[power]` settings that the machine below `root` does not support.
-pub(super) fn check_power(found: &Found, root: &Path) -> Vec<Finding> {
+pub(super) fn check_power(found: &FoundDefinition, root: &Path) -> Vec<Finding> {
     let (power, root) = (&found.spec.power, Root::new(root));
     let mut findings = Vec::new();
     let mut warn = |key: &str, message: String| {
@@ -217,7 +219,7 @@ mod tests {
         let mut spec = ExperimentSpec::new(id, vec!["/bin/true".to_owned()]);
         edit(&mut spec);
         let (source, stamp) = ("x.toml".to_owned(), String::new());
-        let found = Found { spec, source, stamp, warnings: Vec::new() };
+        let found = FoundDefinition { spec, source, stamp, warnings: Vec::new() };
         check_exposure(&found).into_iter().filter_map(|finding| finding.key).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Recorded temperatures: lines of `seconds,zone,celsius`, or of JSON as `bij board --watch` prints them.
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, TimeSpan, Timestamp};
 use serde::Deserialize;
 
@@ -121,7 +121,7 @@ impl Trace {
 
 fn zone_reading(name: String, celsius: Option<f64>, why: Option<String>) -> ZoneReading {
     let why = why.unwrap_or_else(|| "no value".to_owned());
-    let unread = || Unread { what: name.clone(), why };
+    let unread = || BoardReadError { what: name.clone(), why };
     let celsius = celsius.map(Celsius::from_degrees).ok_or_else(unread);
     ZoneReading { name, celsius }
 }

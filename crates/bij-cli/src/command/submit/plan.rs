@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use bij_core::ExperimentId;
-use bij_core::port::{FindError, Found};
+use bij_core::port::FindError;
+use bij_core::port::FoundDefinition;
 use bij_core::spec::ExperimentSpec;
 use bij_definition::SpecOverlay;
 
@@ -184,8 +185,12 @@ fn members(
     let members = specs.into_iter().zip(sweep.combinations());
     members
         .map(|(spec, combination)| {
-            let found =
-                Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() };
+            let found = FoundDefinition {
+                spec,
+                source: String::new(),
+                stamp: String::new(),
+                warnings: Vec::new(),
+            };
             must_be_runnable(context, &found)?;
             let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             let experiment = PlannedExperiment { spec: found.spec, is_defined: false };

@@ -3,7 +3,7 @@
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
 use bij_core::request::{Act, Edit, GroupSetting, MoveTo, Pausing, Submit};
 use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
-use bij_sim::{LifeEnd, Script};
+use bij_sim::{Script, ScriptedEnd};
 
 use super::machine::*;
 use crate::RequestError;
@@ -190,7 +190,7 @@ fn a_pause_stops_admission_and_nothing_that_runs() {
 #[test]
 fn a_run_that_is_stopped_while_it_waits_for_its_restart_is_stopped_and_has_not_given_up() {
     let mut machine = Machine::new(1);
-    machine.define("a", Script::ends(TimeSpan::from_secs(10), LifeEnd::Signal));
+    machine.define("a", Script::ends(TimeSpan::from_secs(10), ScriptedEnd::Signal));
     machine.submit(&["a"]);
     machine.pass(11);
     assert_eq!(machine.up(), [""; 0], "the next attempt is due");

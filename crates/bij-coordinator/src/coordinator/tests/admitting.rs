@@ -4,13 +4,13 @@ use bij_core::port::UnitManager as _;
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::request::Act;
 use bij_core::{Bytes, RunEnd, RunNumber, RunState, TimeSpan};
-use bij_sim::{Fault, LifeEnd, Script};
+use bij_sim::{LedgerFault, Script, ScriptedEnd};
 
 use super::machine::*;
 use crate::StartRequest;
 
 fn short() -> Script {
-    Script::ends(TimeSpan::from_secs(30), LifeEnd::Exit(0))
+    Script::ends(TimeSpan::from_secs(30), ScriptedEnd::Exit(0))
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn thirty_units_that_start_at_once_never_exceed_the_slots_and_all_end() {
 #[test]
 fn an_automatic_restart_goes_on_unless_it_is_to_be_stopped() {
     let mut machine = Machine::new(1);
-    machine.define("a", Script::ends(TimeSpan::from_secs(10), LifeEnd::Signal));
+    machine.define("a", Script::ends(TimeSpan::from_secs(10), ScriptedEnd::Signal));
     machine.submit(&["a"]);
     machine.pass(11);
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));
@@ -197,7 +197,7 @@ fn a_full_disk_keeps_no_start_from_being_judged() {
         machine.define_with(name, Script::runs(), |spec| spec.limits.memory = "1G".parse().ok());
     }
     machine.settle();
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     for name in ["a", "b"] {
         let verdict = machine.admit(name);
         assert!(verdict.admitted && verdict.text.unwrap().contains("could not be recorded"));
@@ -212,10 +212,10 @@ fn a_full_disk_keeps_no_start_from_being_judged() {
 #[test]
 fn a_start_without_a_record_keeps_its_slot_no_longer_than_its_unit_is_up() {
     let mut machine = Machine::new(1);
-    machine.define("a", Script::ends(TimeSpan::from_secs(1), LifeEnd::Exit(0)));
+    machine.define("a", Script::ends(TimeSpan::from_secs(1), ScriptedEnd::Exit(0)));
     machine.define("b", Script::runs());
     machine.settle();
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     assert!(machine.admit("a").admitted);
     machine.ledger.fail(None);
     assert!(!machine.admit("b").admitted, "a is on its way");

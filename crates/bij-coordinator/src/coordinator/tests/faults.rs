@@ -7,7 +7,7 @@ use bij_core::spec::RestartSpec;
 use bij_core::{
     AttemptKey, InvocationId, Obstacle, RunEnd, RunState, StartKind, SubState, TimeSpan, Timestamp,
 };
-use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
+use bij_sim::{LedgerFault, Script, ScriptedAttempt, ScriptedEnd, UnitFault};
 
 use super::machine::*;
 use crate::RequestError;
@@ -68,7 +68,7 @@ fn what_the_store_does_not_take_is_not_done_until_it_does() {
     let mut machine = Machine::new(1);
     machine.define("a", Script::runs());
     machine.submit(&["a"]);
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     machine.pass(10);
     assert_eq!(machine.up(), [""; 0]);
     let refused = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
@@ -88,7 +88,7 @@ fn a_store_that_cannot_even_be_read_ends_nothing() {
     machine.define("a", Script::runs());
     machine.submit(&["a"]);
     machine.settle();
-    machine.ledger.fail(Some(Fault::Corrupt));
+    machine.ledger.fail(Some(LedgerFault::Corrupt));
     machine.coordinator.resync();
     machine.settle();
     assert_eq!(machine.coordinator.status().troubles.len(), 1);
@@ -163,9 +163,9 @@ fn a_start_that_is_refused_is_put_off_longer_each_time_and_held_in_the_end() {
 #[test]
 fn a_start_that_fails_for_a_missing_resource_names_it_and_waits_for_no_run() {
     let mut machine = Machine::new(1);
-    let lives = vec![Life { lasts: None, end: LifeEnd::NeverUp }];
+    let attempts = vec![ScriptedAttempt { lasts: None, end: ScriptedEnd::NeverUp }];
     let restart = RestartSpec { delay: TimeSpan::from_secs(60), ..RestartSpec::default() };
-    machine.define("a", Script { lives, restart: restart.clone(), ..Script::default() });
+    machine.define("a", Script { attempts, restart: restart.clone(), ..Script::default() });
     let path = "/srv/wt".to_owned();
     *machine.definitions.1.lock().unwrap() = vec![Obstacle::NoDirectory { path }];
     machine.submit(&["a"]);
@@ -189,9 +189,9 @@ fn a_start_that_fails_for_a_missing_resource_names_it_and_waits_for_no_run() {
 #[test]
 fn a_unit_that_never_comes_up_is_left_to_systemds_restarts() {
     let mut machine = Machine::new(2);
-    let never = Life { lasts: None, end: LifeEnd::Exit(1) };
-    let life = Life { lasts: Some(TimeSpan::from_secs(1)), ..never };
-    machine.define("a", Script { lives: vec![life], ..Script::default() });
+    let never = ScriptedAttempt { lasts: None, end: ScriptedEnd::Exit(1) };
+    let attempt = ScriptedAttempt { lasts: Some(TimeSpan::from_secs(1)), ..never };
+    machine.define("a", Script { attempts: vec![attempt], ..Script::default() });
     machine.submit(&["a"]);
     machine.pass(120);
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));

@@ -5,7 +5,7 @@ use bij_core::queue::EventKind;
 use bij_core::request::Act;
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Bytes, Cause, Limit, RunEnd, RunState, TimeSpan};
-use bij_sim::{Life, LifeEnd, Script};
+use bij_sim::{Script, ScriptedAttempt, ScriptedEnd};
 
 use super::machine::*;
 
@@ -42,7 +42,7 @@ fn only_the_experiment_over_its_gpu_memory_limit_for_too_long_is_stopped() {
     assert_eq!(machine.events(EventKind::Health).len(), 1);
 }
 
-/// One that has too much from its first moment on, in all its lives.
+/// A machine with an experiment that uses too much memory from its first moment on, in every attempt.
 fn greedy(change: impl FnOnce(&mut ExperimentSpec)) -> Machine {
     let mut machine = Machine::new(2);
     machine.define_with("a", Script::runs(), |spec| {
@@ -84,7 +84,7 @@ fn starts_that_are_long_ago_do_not_count() {
         spec.restart.interval = Limit::At(TimeSpan::from_secs(30));
     });
     machine.pass(100);
-    assert!(causes(&machine).len() > 5, "each life takes 15 seconds, so there are 2 in 30");
+    assert!(causes(&machine).len() > 5, "each attempt takes 15 seconds, so there are 2 in 30");
     assert_eq!(machine.ended("a#1"), Some(RunState::Open));
 }
 
@@ -140,9 +140,10 @@ fn a_run_that_is_stopped_while_it_waits_for_its_restart_ends() {
 
 #[test]
 fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
-    let lives = vec![Life { lasts: Some(TimeSpan::from_secs(9)), end: LifeEnd::OomKill }];
+    let attempts =
+        vec![ScriptedAttempt { lasts: Some(TimeSpan::from_secs(9)), end: ScriptedEnd::OomKill }];
     let mut machine = Machine::new(2);
-    machine.define_with("a", Script { lives, ..Script::default() }, |spec| {
+    machine.define_with("a", Script { attempts, ..Script::default() }, |spec| {
         spec.gpu.memory = "6G".parse().ok();
         spec.restart.delay = TimeSpan::from_secs(20);
     });

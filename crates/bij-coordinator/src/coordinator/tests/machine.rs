@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
 use bij_core::port::{
-    Board, Closing, DefinitionSource, FindError, Found, Handover, HandoverError, Ledger, Opening,
-    RunQueue, Sample, UnitManager, Unread, ZoneReading,
+    Board, BoardReadError, Closing, DefinitionSource, FindError, FoundDefinition, Handover,
+    HandoverError, Ledger, Opening, RunQueue, Sample, UnitManager, ZoneReading,
 };
 use bij_core::queue::{Event, EventKind, QueueState, RunRef};
 use bij_core::request::{Act, Admission, QueueEntry, RunOutcome, Submit};
@@ -42,11 +42,16 @@ pub(super) struct Definitions(
 );
 
 impl DefinitionSource for Definitions {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         let found = self.0.lock().unwrap().get(id).cloned();
         let missing = || FindError::Missing { id: id.clone(), looked_for: Vec::new() };
         let spec = found.ok_or_else(missing)?;
-        Ok(Found { spec, source: String::new(), stamp: String::new(), warnings: Vec::new() })
+        Ok(FoundDefinition {
+            spec,
+            source: String::new(),
+            stamp: String::new(),
+            warnings: Vec::new(),
+        })
     }
 
     fn ids(&self) -> Result<Vec<ExperimentId>, FindError> {
@@ -78,7 +83,7 @@ impl Board for Room {
         self.0.lock().unwrap().clone()
     }
 
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError> {
         Ok(Vec::new())
     }
 }
@@ -140,7 +145,7 @@ pub(super) struct Machine {
     /// So far the time of day has been set, in microseconds.
     set_by: i64,
     boots: u8,
-    /// The lives that `begin` has opened.
+    /// The attempts that `begin` has opened.
     open: BTreeMap<ExperimentId, AttemptKey>,
     /// The hooks that tell of ends are killed.
     pub(super) kills_ends: bool,
@@ -193,7 +198,7 @@ impl Machine {
         self.set_by += seconds * 1_000_000;
     }
 
-    /// Defines an experiment that lives so.
+    /// Defines an experiment that follows a script.
     pub(super) fn define(&self, name: &str, script: Script) {
         self.define_with(name, script, |_| {});
     }
@@ -247,16 +252,16 @@ impl Machine {
     pub(super) fn hooks(&mut self) {
         for name in self.definitions.ids().unwrap() {
             let Ok(unit) = at_once(self.units.status(&name)) else { continue };
-            let lives = (unit.active_state == ActiveState::Active).then_some(unit.invocation);
-            let lives = lives.flatten();
+            let running = (unit.active_state == ActiveState::Active).then_some(unit.invocation);
+            let running = running.flatten();
             let open = self.open.get(&name).copied();
-            if open.map(|key| key.invocation) == lives {
+            if open.map(|key| key.invocation) == running {
                 continue;
             }
             if let Some(key) = open {
                 self.end(&name, key, unit.result.clone());
             }
-            if let Some(invocation) = lives {
+            if let Some(invocation) = running {
                 let key = AttemptKey { boot: boot(self.boots), invocation };
                 let fresh = unit.restarts == Some(0);
                 let start = if fresh { StartKind::Fresh } else { StartKind::Restart };

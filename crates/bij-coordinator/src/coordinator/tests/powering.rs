@@ -4,7 +4,7 @@ use bij_core::TimeSpan;
 use bij_core::queue::EventKind;
 use bij_core::request::Submit;
 use bij_core::spec::Clocks;
-use bij_sim::{LifeEnd, Script};
+use bij_sim::{Script, ScriptedEnd};
 
 use super::machine::*;
 use crate::policy::{PowerModeOption, PowerModeStatus};
@@ -28,7 +28,7 @@ fn report(machine: &mut Machine, current: u32, told: Option<&str>) {
 fn the_board_is_switched_between_runs_with_different_modes() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", "MODE_30W"), ("b", "MAXN"), ("c", "30W")] {
-        let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+        let script = Script::ends(TimeSpan::from_secs(60), ScriptedEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = Some(mode.into()));
     }
     report(&mut machine, 2, None);
@@ -58,7 +58,7 @@ fn the_board_is_switched_between_runs_with_different_modes() {
 fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
     let mut machine = Machine::new(4);
     for (name, mode) in [("a", Some("MODE_30W")), ("b", None), ("c", Some("MODE_30W"))] {
-        let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+        let script = Script::ends(TimeSpan::from_secs(60), ScriptedEnd::Exit(0));
         machine.define_with(name, script, |spec| spec.power.mode = mode.map(Into::into));
     }
     report(&mut machine, 2, None);
@@ -86,7 +86,7 @@ fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
 #[test]
 fn clocks_are_wanted_from_a_start_to_its_end() {
     let mut machine = Machine::new(4);
-    let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+    let script = Script::ends(TimeSpan::from_secs(60), ScriptedEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.clocks = Clocks::Max);
     machine.settle();
     assert!(machine.coordinator.power_target().clocks.is_empty());
@@ -103,7 +103,7 @@ fn clocks_are_wanted_from_a_start_to_its_end() {
 #[test]
 fn a_mode_that_the_board_does_not_have_is_refused_at_submission() {
     let mut machine = Machine::new(4);
-    let script = Script::ends(TimeSpan::from_secs(60), LifeEnd::Exit(0));
+    let script = Script::ends(TimeSpan::from_secs(60), ScriptedEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.mode = Some("TURBO".into()));
     report(&mut machine, 2, None);
     let refused = machine.request(vec![Submit::new(id("a"))]).unwrap_err();

@@ -4,12 +4,12 @@ use bij_core::queue::{EventKind, QueueState};
 use bij_core::request::Submit;
 use bij_core::spec::OnReboot;
 use bij_core::{Bytes, RunEnd, RunState, TimeSpan};
-use bij_sim::{LifeEnd, Script};
+use bij_sim::{Script, ScriptedEnd};
 
 use super::machine::*;
 
 fn minutes(number: u32) -> Script {
-    Script::ends(TimeSpan::from_secs(60 * number), LifeEnd::Exit(0))
+    Script::ends(TimeSpan::from_secs(60 * number), ScriptedEnd::Exit(0))
 }
 
 #[test]
@@ -48,11 +48,11 @@ fn a_settled_world_is_left_alone() {
 #[test]
 fn a_crash_is_brought_back_by_systemd_and_a_run_that_gives_up_is_over() {
     let mut machine = Machine::new(1);
-    machine.define("a", Script::ends(TimeSpan::from_secs(10), LifeEnd::Signal));
+    machine.define("a", Script::ends(TimeSpan::from_secs(10), ScriptedEnd::Signal));
     machine.define("b", Script::runs());
     machine.submit(&["a", "b"]);
     machine.pass(20);
-    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running), "its second life");
+    assert_eq!(machine.state_of("a#1"), Some(QueueState::Running), "its second attempt");
     machine.pass(60);
     assert_eq!(machine.ended("a#1"), Some(RunState::Ended(RunEnd::GaveUp)));
     assert_eq!(machine.up(), ["b"]);
@@ -108,7 +108,7 @@ fn a_definition_says_what_a_reboot_does_to_its_run() {
 #[test]
 fn a_large_claim_is_not_starved_by_a_stream_of_small_ones() {
     let mut machine = Machine::new(4);
-    let small = Script::ends(TimeSpan::from_secs(30), LifeEnd::Exit(0));
+    let small = Script::ends(TimeSpan::from_secs(30), ScriptedEnd::Exit(0));
     for number in 0..40 {
         machine.define_with(&format!("s{number}"), small.clone(), |spec| {
             spec.limits.memory = "15G".parse().ok();

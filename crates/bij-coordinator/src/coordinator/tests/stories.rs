@@ -4,7 +4,7 @@ use bij_core::port::{RunQueue as _, UnitManager as _};
 use bij_core::queue::EventKind;
 use bij_core::request::{Act, Submit};
 use bij_core::{Bytes, TimeSpan};
-use bij_sim::{Fault, Life, LifeEnd, Script, UnitFault};
+use bij_sim::{LedgerFault, Script, ScriptedAttempt, ScriptedEnd, UnitFault};
 
 use super::machine::*;
 
@@ -14,7 +14,7 @@ fn a_store_that_takes_nothing_does_not_wake_it_again_and_again() {
     machine.define("a", Script::runs());
     machine.submit(&["a"]);
     machine.settle();
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     // The next one cannot even say that it has come, while something is up that is to be looked at.
     machine.kill();
     let now = machine.now();
@@ -50,9 +50,9 @@ fn listing_the_queue_just_when_a_gate_opens_prevents_no_start() {
 #[test]
 fn a_stop_that_did_not_come_through_does_not_hit_the_run_after() {
     let mut machine = Machine::new(2);
-    let short = Life { lasts: Some(TimeSpan::from_secs(2)), end: LifeEnd::Exit(0) };
-    let endless = Life { lasts: None, end: LifeEnd::Exit(0) };
-    machine.define("a", Script { lives: vec![short, endless], ..Script::default() });
+    let short = ScriptedAttempt { lasts: Some(TimeSpan::from_secs(2)), end: ScriptedEnd::Exit(0) };
+    let endless = ScriptedAttempt { lasts: None, end: ScriptedEnd::Exit(0) };
+    machine.define("a", Script { attempts: vec![short, endless], ..Script::default() });
     machine.submit(&["a"]);
     machine.settle();
     machine.act("a#1", &Act::Stop).unwrap();
@@ -88,7 +88,7 @@ fn a_claim_that_could_not_be_written_counts_and_is_written_later() {
     machine.define_with("a", Script::runs(), |spec| spec.limits.memory = "1G".parse().ok());
     at_once(machine.units.start(&id("a"))).unwrap();
     machine.hooks();
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
     assert_eq!(machine.coordinator.status().memory_claimed, Bytes::new(1 << 30));

@@ -3,7 +3,7 @@
 use bij_core::RunId;
 use bij_core::queue::{Dependencies, EventKind};
 use bij_core::request::{Act, Submit, SubmitOptions};
-use bij_sim::{Fault, Script};
+use bij_sim::{LedgerFault, Script};
 
 use super::machine::*;
 use crate::{MAX_AT_ONCE, RequestError, SubmitRequest};
@@ -92,7 +92,7 @@ fn submissions_that_come_together_are_judged_each_for_itself() {
 #[test]
 fn a_failing_store_acknowledges_no_submission() {
     let mut machine = machine();
-    machine.ledger.fail(Some(Fault::Busy));
+    machine.ledger.fail(Some(LedgerFault::Busy));
     let error = machine.request(vec![Submit::new(id("a"))]).unwrap_err();
     assert!(matches!(error, RequestError::Store(_)));
     machine.ledger.fail(None);

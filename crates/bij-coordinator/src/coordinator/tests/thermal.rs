@@ -6,7 +6,7 @@ use bij_core::port::{AttemptQuery, Handover as _, Ledger as _, UnitManager as _}
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::request::{Act, Submit};
 use bij_core::{Cause, Celsius, Order, OrderKind, TimeSpan};
-use bij_sim::{Fault, LifeEnd, Script};
+use bij_sim::{LedgerFault, Script, ScriptedEnd};
 
 use super::machine::*;
 use crate::thermal::{
@@ -70,7 +70,7 @@ fn what_was_stopped_for_heat_goes_on_before_all_others_when_it_is_cool() {
 #[test]
 fn what_crashes_while_it_is_hot_is_not_brought_back_and_keeps_its_run() {
     let mut machine = Machine::new(2);
-    machine.define_with("a", Script::ends(TimeSpan::from_secs(5), LifeEnd::Exit(1)), |spec| {
+    machine.define_with("a", Script::ends(TimeSpan::from_secs(5), ScriptedEnd::Exit(1)), |spec| {
         spec.restart.delay = TimeSpan::from_secs(60);
     });
     machine.submit(&["a"]);
@@ -127,7 +127,7 @@ fn a_limit_of_its_own_keeps_one_experiment_waiting_and_no_other() {
 #[test]
 fn each_move_is_an_event_with_its_reading_though_the_store_takes_it_later() {
     let mut machine = machine();
-    machine.ledger.fail(Some(Fault::Full));
+    machine.ledger.fail(Some(LedgerFault::Full));
     let action = ThermalAction::restrain(&id("a"), RestraintChange::Freeze);
     let now = machine.now();
     let moves = [ThermalDecision { action, reason: hot() }];

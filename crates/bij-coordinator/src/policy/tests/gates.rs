@@ -94,8 +94,10 @@ fn nothing_starts_while_the_machine_waits_for_memory() {
 
 #[test]
 fn an_unreadable_value_is_reported_and_closes_no_gate() {
-    let unread =
-        |what: &str| bij_core::port::Unread { what: what.to_owned(), why: "gone".to_owned() };
+    let unread = |what: &str| bij_core::port::BoardReadError {
+        what: what.to_owned(),
+        why: "gone".to_owned(),
+    };
     let mut world = World::new([waiting("a#1").memory(gib(41)), waiting("b#1").memory(gib(8))]);
     world.seen.sample.memory_total = Err(unread("MemTotal"));
     world.seen.sample.memory_available = Err(unread("MemAvailable"));

@@ -1,6 +1,6 @@
 //! The board and its experiments in virtual time.
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use super::network::{FanModel, ThermalNetwork};
@@ -126,7 +126,7 @@ impl BoardModel {
             name: name.to_owned(),
             celsius: Ok(Celsius::from_degrees(celsius)),
         };
-        let off = Unread { what: "cv0".to_owned(), why: "its unit is off".to_owned() };
+        let off = BoardReadError { what: "cv0".to_owned(), why: "its unit is off".to_owned() };
         let off = ZoneReading { name: "cv0".to_owned(), celsius: Err(off) };
         vec![zone("cpu", cpu), off, zone("tboard", board), zone("tj", tj)]
     }

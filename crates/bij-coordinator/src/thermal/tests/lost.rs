@@ -1,7 +1,7 @@
 //! Sensors that cannot be read.
 
 use bij_core::Percent;
-use bij_core::port::Unread;
+use bij_core::port::BoardReadError;
 
 use super::scene::{Scene, id, load, off, settings, zone};
 use crate::thermal::{Activity, Ladder, ThermalAction, ThermalLevel, ThermalReason};
@@ -18,7 +18,7 @@ fn a_machine_without_zones_has_no_ladder() {
 
 #[test]
 fn without_readings_starts_are_on_hold_with_the_reason() {
-    let unread = Unread { what: "/sys/class/thermal".to_owned(), why: "denied".to_owned() };
+    let unread = BoardReadError { what: "/sys/class/thermal".to_owned(), why: "denied".to_owned() };
     for (zones, why) in [
         (Err(unread), "cannot read /sys/class/thermal: denied"),
         (Ok(vec![]), "all thermal zones are gone"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, Uptime};
 use proptest::prelude::*;
 
@@ -16,15 +16,15 @@ use crate::thermal::{
 #[derive(Clone, Debug)]
 struct Look {
     after: u32,
-    zones: Result<Vec<ZoneReading>, Unread>,
+    zones: Result<Vec<ZoneReading>, BoardReadError>,
     loads: Vec<ThermalLoad>,
     /// How many rates the GPU's clock has; another program sets it as well.
     rates: usize,
     is_set_by_others: bool,
 }
 
-fn unread() -> impl Strategy<Value = Unread> {
-    Just(Unread { what: "it".to_owned(), why: "told to fail".to_owned() })
+fn unread() -> impl Strategy<Value = BoardReadError> {
+    Just(BoardReadError { what: "it".to_owned(), why: "told to fail".to_owned() })
 }
 
 fn celsius() -> impl Strategy<Value = Celsius> {
@@ -34,7 +34,7 @@ fn celsius() -> impl Strategy<Value = Celsius> {
     ]
 }
 
-fn zones() -> impl Strategy<Value = Result<Vec<ZoneReading>, Unread>> {
+fn zones() -> impl Strategy<Value = Result<Vec<ZoneReading>, BoardReadError>> {
     let reading = prop_oneof![6 => celsius().prop_map(Ok), 1 => unread().prop_map(Err)];
     let zone = (0..4, reading)
         .prop_map(|(number, celsius)| ZoneReading { name: format!("z{number}"), celsius });

@@ -26,8 +26,8 @@ pub fn shared_ledger_contract<L: Ledger>(connect: impl Fn() -> L + Sync) {
 fn ends_at_the_same_time_are_all_kept<L: Ledger>(connect: &(impl Fn() -> L + Sync)) {
     let run_client = |client: u32| {
         let mut ledger = connect();
-        for life in 0..ATTEMPTS {
-            let opening = fresh(&format!("client-{client}"), 1, client * 100 + life);
+        for attempt in 0..ATTEMPTS {
+            let opening = fresh(&format!("client-{client}"), 1, client * 100 + attempt);
             ledger.open(&opening).expect(WRITES);
             // All ends have the same time.
             let mut closing = end(&opening, fixture::oom_kill());

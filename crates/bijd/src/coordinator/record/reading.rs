@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bij_core::{Bytes, Celsius, Hottest, Milliwatts, Percent};
-use bij_jetson::{FastSample, WhyNot, Zone};
+use bij_jetson::{FastReading, WhyNot, Zone};
 
 /// One reading of the board. Values that the board did not report are `None`, without the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct BoardReading {
 impl BoardReading {
     /// Returns the reading of a pulse. Names are shared with the reading before, so that an hour of readings stores them
     /// once.
-    pub fn from_pulse(pulse: FastSample, before: Option<&Self>) -> Self {
+    pub fn from_pulse(pulse: FastReading, before: Option<&Self>) -> Self {
         let known = |name: String| {
             let same =
                 before.and_then(|before| before.zones.iter().find(|(known, _)| **known == *name));
@@ -65,7 +65,7 @@ impl BoardReading {
 mod tests {
     use std::path::Path;
 
-    use bij_jetson::{CapturedTree, Machine};
+    use bij_jetson::{CapturedTree, Hardware};
 
     use super::*;
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_reading_leaves_out_unreadable_values() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
         let tree = CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap();
-        let machine = Machine::new(Arc::new(tree));
+        let machine = Hardware::new(Arc::new(tree));
         let first = BoardReading::from_pulse(machine.fast_sample(), None);
         let names: Vec<&str> = first.zones.iter().map(|(name, _)| &**name).collect();
         // The GPU and the vision units are powered off.

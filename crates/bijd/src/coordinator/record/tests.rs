@@ -24,7 +24,7 @@ impl Bench {
         tree.unpack(&directory.path().join("board")).unwrap();
         let database = directory.path().join("state.db");
         let store = Store::open(&database).unwrap();
-        let machine = Machine::below(directory.path().join("board"));
+        let machine = Hardware::below(directory.path().join("board"));
         let recorder = BoardRecorder::new(machine, database, boot(1));
         Self { directory, recorder, store, seconds: 0 }
     }

@@ -5,7 +5,7 @@
 
 use bij_coordinator::thermal::GpuClockReading;
 use bij_core::Hertz;
-use bij_core::port::{GpuClock, GpuClockError, Unread};
+use bij_core::port::{BoardReadError, GpuClock, GpuClockError};
 use serde::{Deserialize, Serialize};
 
 /// The limit that we have set, with the one to restore; stored for the next coordinator.
@@ -107,7 +107,7 @@ impl<G: GpuClock> GpuClockLimit<G> {
             Ok(clocks) if ours.contains(&clocks.max) => self.clock.set_max(before),
             // The limit was changed from outside meanwhile.
             Ok(_) => Ok(()),
-            Err(Unread { what, why }) => Err(Unread { what, why }.into()),
+            Err(BoardReadError { what, why }) => Err(BoardReadError { what, why }.into()),
         };
         self.is_broken |= lifted.is_err();
         note(None);

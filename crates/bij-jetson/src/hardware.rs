@@ -12,7 +12,7 @@ use crate::memory::SystemMemory;
 use crate::read_deadline::DeadlineReader;
 use crate::thermal::Trips;
 use crate::{
-    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, FastSample, Files, Gpu, Identity, Memory,
+    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, FastReading, Files, GpuState, Identity, Memory,
     OverCurrent, PowerModes, Rail, Reading, Root, Zone, clocks_held,
 };
 
@@ -22,14 +22,14 @@ const READ_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The hardware below a root: a Jetson, or any other Linux machine.
 #[derive(Clone)]
-pub struct Machine {
+pub struct Hardware {
     reader: DeadlineReader,
 }
 
 /// One reading of all hardware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BoardSample {
+pub struct HardwareReading {
     /// The model, chip, module and release.
     pub identity: Identity,
     /// Temperatures of the CPU, the GPU and the rest of their chip.
@@ -47,7 +47,7 @@ pub struct BoardSample {
     /// Energy counters; the difference of two readings gives a power.
     pub energy: Reading<Vec<EnergyCounter>>,
     /// The GPU's load, clocks and power state.
-    pub gpu: Reading<Gpu>,
+    pub gpu: Reading<GpuState>,
     /// The CPUs and their clocks.
     pub cpus: Reading<Vec<Cpu>>,
     /// The memory controller's clock and load.
@@ -60,7 +60,7 @@ pub struct BoardSample {
     pub power: PowerModes,
 }
 
-impl Machine {
+impl Hardware {
     /// Creates a machine below a root: `/`, or a directory with the same structure.
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self::new(Arc::new(Root::new(root)))
@@ -79,8 +79,8 @@ impl Machine {
     }
 
     /// Reads everything. A file that blocks costs one deadline and is then skipped until its read has returned.
-    pub fn sample(&self) -> BoardSample {
-        self.reader.read(BoardSample::read)
+    pub fn sample(&self) -> HardwareReading {
+        self.reader.read(HardwareReading::read)
     }
 
     /// Reads only the memory values.
@@ -140,12 +140,12 @@ impl Machine {
     }
 
     /// Reads only the values that change from second to second.
-    pub fn fast_sample(&self) -> FastSample {
-        self.reader.read(FastSample::read)
+    pub fn fast_sample(&self) -> FastReading {
+        self.reader.read(FastReading::read)
     }
 }
 
-impl BoardSample {
+impl HardwareReading {
     pub(crate) fn read(files: &dyn Files) -> Self {
         // Zones, counters, rails and the fan all use this list.
         let chips = Chip::all(files);
@@ -160,7 +160,7 @@ impl BoardSample {
             total: rails.clone().and_then(|rails| Rail::total(&rails)),
             rails,
             energy: EnergyCounter::all(files),
-            gpu: Gpu::read(files),
+            gpu: GpuState::read(files),
             cpus: Cpu::all(files),
             emc: Emc::read(files),
             memory: Memory::read(files),

@@ -5,15 +5,16 @@ use bij_core::{CpuQuota, Limit, MonotonicTime, Outcome, Percent};
 use super::UnitContext;
 use super::unit::{Unit, UnitPhase};
 
+/// The restraints of a simulated unit.
 #[derive(Debug, Default)]
-pub(super) struct Steering {
+pub(super) struct SimRestraints {
     /// When the unit was frozen.
     frozen: Option<MonotonicTime>,
     /// A runtime property, which outlives the attempt that it was set for.
     cap: Option<Percent>,
 }
 
-impl Steering {
+impl SimRestraints {
     pub(super) const fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
@@ -40,12 +41,12 @@ impl Unit {
         let UnitPhase::Running { since, .. } = &mut self.phase else {
             return (self.is_down() || !frozen).then_some(Outcome::Unchanged);
         };
-        match (self.steering.frozen, frozen) {
-            (None, true) => self.steering.frozen = Some(context.at),
+        match (self.restraints.frozen, frozen) {
+            (None, true) => self.restraints.frozen = Some(context.at),
             (Some(from), false) => {
                 // The attempt lasts longer by the time in which it was frozen.
                 *since = *since + (context.at - from);
-                self.steering.frozen = None;
+                self.restraints.frozen = None;
             }
             (None, false) | (Some(_), true) => return Some(Outcome::Unchanged),
         }
@@ -54,14 +55,14 @@ impl Unit {
     }
 
     pub(super) fn set_cap(&mut self, cap: Option<Percent>) -> Outcome {
-        if cap == self.steering.cap || cap.is_some() && self.is_down() {
+        if cap == self.restraints.cap || cap.is_some() && self.is_down() {
             return Outcome::Unchanged;
         }
-        self.steering.cap = cap;
+        self.restraints.cap = cap;
         Outcome::Changed
     }
 
     pub(super) fn remove_cap(&mut self) {
-        self.steering.cap = None;
+        self.restraints.cap = None;
     }
 }

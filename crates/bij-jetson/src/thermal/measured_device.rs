@@ -5,7 +5,7 @@
 
 /// The device that a sensor measures, judged by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum MeasuredDevice {
     /// The CPU, the GPU, or another part of their chip or module.
     Soc,
     /// Another device: a radio, a battery, an SSD.
@@ -51,7 +51,7 @@ const SOC_CHIPS: [&str; 12] = [
     "xe",
 ];
 
-impl Origin {
+impl MeasuredDevice {
     /// Returns the origin of a thermal zone of this type, with or without its `-thermal`.
     pub(super) fn from_zone_type(kind: &str) -> Self {
         let kind = kind.to_lowercase();
@@ -109,7 +109,7 @@ mod tests {
             "package-thermal",
             "gpuss-0-thermal",
         ] {
-            assert_eq!(Origin::from_zone_type(kind), Origin::Soc, "{kind}");
+            assert_eq!(MeasuredDevice::from_zone_type(kind), MeasuredDevice::Soc, "{kind}");
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
         for kind in
             ["iwlwifi_1", "mlx5", "BAT0", "bq27541-0", "nvme", "phy0-thermal", "pcie-thermal"]
         {
-            assert_eq!(Origin::from_zone_type(kind), Origin::Other, "{kind}");
+            assert_eq!(MeasuredDevice::from_zone_type(kind), MeasuredDevice::Other, "{kind}");
         }
         for chip in [
             "mlx5",
@@ -130,11 +130,11 @@ mod tests {
             "tmp451",
             "mt7921_phy0",
         ] {
-            assert_eq!(Origin::from_chip_name(chip), Origin::Other, "{chip}");
+            assert_eq!(MeasuredDevice::from_chip_name(chip), MeasuredDevice::Other, "{chip}");
         }
-        assert_eq!(Origin::from_chip_name("k10temp"), Origin::Soc);
+        assert_eq!(MeasuredDevice::from_chip_name("k10temp"), MeasuredDevice::Soc);
         for kind in ["acpitz", "acme-thermal", "INT3400 Thermal"] {
-            assert_eq!(Origin::from_zone_type(kind), Origin::Unknown, "{kind}");
+            assert_eq!(MeasuredDevice::from_zone_type(kind), MeasuredDevice::Unknown, "{kind}");
         }
     }
 }

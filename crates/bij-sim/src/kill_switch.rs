@@ -1,6 +1,6 @@
 //! A program that is killed between any two of its calls.
 //!
-//! [`Fused`] stands between a program and one of its ports. While its [`Fuse`] is disarmed it
+//! [`KillablePort`] stands between a program and one of its ports. While its [`KillSwitch`] is disarmed it
 //! passes every call on. Armed, it unwinds out of the program before or after a call, which has the
 //! effect of `kill -9`: completed calls stay done, and the program does nothing more.
 
@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Decides at which call a program is killed; clones share one fuse.
+/// Decides at which call a program is killed; clones share one switch.
 #[derive(Clone, Debug, Default)]
-pub struct Fuse(Arc<FuseState>);
+pub struct KillSwitch(Arc<SwitchState>);
 
 #[derive(Debug, Default)]
-struct FuseState {
+struct SwitchState {
     /// Crossings left until the kill; 0 is disarmed.
     left: AtomicU64,
     /// Number of calls so far.
@@ -35,19 +35,19 @@ enum CallKind {
     Write,
 }
 
-impl Fuse {
+impl KillSwitch {
     /// Kills the program at the `crossings`th crossing between it and its ports. Every call crosses
     /// twice, there and back.
     pub fn arm(&self, crossings: u64) {
         self.0.left.store(crossings, Ordering::Relaxed);
     }
 
-    /// Returns how many crossings are left until the kill; 0 if the fuse is disarmed.
+    /// Returns how many crossings are left until the kill; 0 if the switch is disarmed.
     pub fn left(&self) -> u64 {
         self.0.left.load(Ordering::Relaxed)
     }
 
-    /// Disarms the fuse.
+    /// Disarms the switch.
     pub fn disarm(&self) {
         self.arm(0);
     }
@@ -94,30 +94,30 @@ impl Fuse {
 
 /// A port whose user can be killed at every call.
 #[derive(Clone, Debug)]
-pub struct Fused<T> {
+pub struct KillablePort<T> {
     inner: T,
-    fuse: Fuse,
+    kill_switch: KillSwitch,
 }
 
-impl<T> Fused<T> {
-    /// Puts a port behind a fuse.
-    pub const fn new(inner: T, fuse: Fuse) -> Self {
-        Self { inner, fuse }
+impl<T> KillablePort<T> {
+    /// Puts a port behind a kill switch.
+    pub const fn new(inner: T, kill_switch: KillSwitch) -> Self {
+        Self { inner, kill_switch }
     }
 
     fn read<R>(&self, call: impl FnOnce(&T) -> R) -> R {
-        self.fuse.count(CallKind::Read);
-        self.fuse.cross();
+        self.kill_switch.count(CallKind::Read);
+        self.kill_switch.cross();
         let answer = call(&self.inner);
-        self.fuse.cross();
+        self.kill_switch.cross();
         answer
     }
 
     fn write<R>(&mut self, call: impl FnOnce(&mut T) -> R) -> R {
-        self.fuse.count(CallKind::Write);
-        self.fuse.cross();
+        self.kill_switch.count(CallKind::Write);
+        self.kill_switch.cross();
         let answer = call(&mut self.inner);
-        self.fuse.cross();
+        self.kill_switch.cross();
         answer
     }
 }
@@ -135,20 +135,20 @@ mod tests {
     fn a_program_is_killed_before_or_after_its_call() {
         for (crossings, written) in [(1, 0), (2, 1)] {
             let ledger = MemoryLedger::default();
-            let fuse = Fuse::default();
-            let mut port = Fused::new(ledger.clone(), fuse.clone());
+            let kill_switch = KillSwitch::default();
+            let mut port = KillablePort::new(ledger.clone(), kill_switch.clone());
             let note = Change::Note {
                 kind: EventKind::CoordinatorStarted,
                 run: None,
                 data: std::collections::BTreeMap::new(),
             };
-            fuse.arm(crossings);
+            kill_switch.arm(crossings);
             let at = Timestamp::from_micros(1);
-            let killed = fuse.run(|| port.change(std::slice::from_ref(&note), at));
+            let killed = kill_switch.run(|| port.change(std::slice::from_ref(&note), at));
             assert_eq!(killed.err(), Some(Killed));
             assert_eq!(ledger.events(0, 10).unwrap().len(), written);
-            assert!(fuse.run(|| port.change(&[note], at)).is_ok(), "it burns only once");
-            assert_eq!((fuse.calls(), fuse.writes()), (2, 2));
+            assert!(kill_switch.run(|| port.change(&[note], at)).is_ok(), "it kills only once");
+            assert_eq!((kill_switch.calls(), kill_switch.writes()), (2, 2));
         }
     }
 }

@@ -1,39 +1,39 @@
-//! Every port behind a fuse.
+//! Every port behind a kill switch.
 
 use std::collections::BTreeMap;
 
 use bij_core::port::{
-    AttemptQuery, Board, Change, Closing, DefinitionSource, FindError, Found, Handover,
-    HandoverError, Ledger, LedgerError, Opened, Opening, RunQueue, Sample, Started, UnitError,
-    UnitManager, Unread, ZoneReading,
+    AttemptQuery, Board, BoardReadError, Change, Closing, DefinitionSource, FindError,
+    FoundDefinition, Handover, HandoverError, Ledger, LedgerError, Opened, Opening, RunQueue,
+    Sample, Started, UnitError, UnitManager, ZoneReading,
 };
 use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
 use bij_core::{
     Attempt, BootId, ExperimentId, Order, Outcome, Progress, RunState, Tally, Timestamp, UnitStatus,
 };
 
-use super::{CallKind, Fused};
+use super::{CallKind, KillablePort};
 
-impl<T> Fused<T> {
-    /// As [`Fused::write`], for an asynchronous call.
+impl<T> KillablePort<T> {
+    /// As [`KillablePort::write`], for an asynchronous call.
     async fn write_async<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
-        self.fuse.count(CallKind::Write);
-        self.fuse.cross();
+        self.kill_switch.count(CallKind::Write);
+        self.kill_switch.cross();
         let answer = call.await;
-        self.fuse.cross();
+        self.kill_switch.cross();
         answer
     }
 
     async fn read_async<R: Send>(&self, call: impl Future<Output = R> + Send) -> R {
-        self.fuse.count(CallKind::Read);
-        self.fuse.cross();
+        self.kill_switch.count(CallKind::Read);
+        self.kill_switch.cross();
         let answer = call.await;
-        self.fuse.cross();
+        self.kill_switch.cross();
         answer
     }
 }
 
-impl<T: UnitManager> UnitManager for Fused<T> {
+impl<T: UnitManager> UnitManager for KillablePort<T> {
     async fn start(&self, id: &ExperimentId) -> Result<Started, UnitError> {
         self.write_async(self.inner.start(id)).await
     }
@@ -63,7 +63,7 @@ impl<T: UnitManager> UnitManager for Fused<T> {
     }
 }
 
-impl<T: RunQueue> RunQueue for Fused<T> {
+impl<T: RunQueue> RunQueue for KillablePort<T> {
     fn load(&self) -> Result<Queue, LedgerError> {
         self.read(T::load)
     }
@@ -89,7 +89,7 @@ impl<T: RunQueue> RunQueue for Fused<T> {
     }
 }
 
-impl<T: Ledger> Ledger for Fused<T> {
+impl<T: Ledger> Ledger for KillablePort<T> {
     fn open(&mut self, opening: &Opening) -> Result<Opened, LedgerError> {
         self.write(|ledger| ledger.open(opening))
     }
@@ -119,18 +119,18 @@ impl<T: Ledger> Ledger for Fused<T> {
     }
 }
 
-impl<T: Board> Board for Fused<T> {
+impl<T: Board> Board for KillablePort<T> {
     fn sample(&self) -> Sample {
         self.read(T::sample)
     }
 
-    fn zones(&self) -> Result<Vec<ZoneReading>, Unread> {
+    fn zones(&self) -> Result<Vec<ZoneReading>, BoardReadError> {
         self.read(T::zones)
     }
 }
 
-impl<T: DefinitionSource> DefinitionSource for Fused<T> {
-    fn find(&self, id: &ExperimentId) -> Result<Found, FindError> {
+impl<T: DefinitionSource> DefinitionSource for KillablePort<T> {
+    fn find(&self, id: &ExperimentId) -> Result<FoundDefinition, FindError> {
         self.read(|definitions| definitions.find(id))
     }
 
@@ -139,14 +139,14 @@ impl<T: DefinitionSource> DefinitionSource for Fused<T> {
     }
 }
 
-impl<T: Handover> Handover for Fused<T> {
+impl<T: Handover> Handover for KillablePort<T> {
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
-        self.fuse.count(CallKind::Write);
+        self.kill_switch.count(CallKind::Write);
         self.read(|handover| handover.extras(id, extras))
     }
 
     fn stop(&self, id: &ExperimentId, order: &Order) -> Result<(), HandoverError> {
-        self.fuse.count(CallKind::Write);
+        self.kill_switch.count(CallKind::Write);
         self.read(|handover| handover.stop(id, order))
     }
 

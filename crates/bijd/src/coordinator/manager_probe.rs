@@ -10,14 +10,14 @@ use tokio::sync::OnceCell;
 
 /// Asks the service manager for its own state.
 #[derive(Debug)]
-pub(super) struct ManagerState {
+pub(super) struct ManagerProbe {
     scope: RuntimeScope,
     /// A connection of this thread's runtime; the loop has its own.
     units: OnceCell<Arc<SystemdUnits>>,
     is_up: AtomicBool,
 }
 
-impl ManagerState {
+impl ManagerProbe {
     /// Returns the state of the manager of this scope, which is not asked yet.
     pub(super) fn new(scope: RuntimeScope) -> Self {
         Self { scope, units: OnceCell::new(), is_up: AtomicBool::new(false) }
