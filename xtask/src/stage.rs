@@ -110,6 +110,7 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
         "README.md",
         "ARCHITECTURE.md",
         "SECURITY.md",
+        "CONTRIBUTING.md",
         "CHANGELOG.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
