@@ -62,7 +62,7 @@ fn describe_cause(cause: Cause, evidence: &Evidence) -> String {
         Cause::GpuMemory => ordered("used more of the GPU's memory than it may"),
         Cause::Reboot => "the machine was shut down".to_owned(),
         Cause::ManagerStop => "the user's service manager was stopped".to_owned(),
-        Cause::PowerLoss => "the machine went away under it".to_owned(),
+        Cause::PowerLoss => "the machine lost power or crashed".to_owned(),
         Cause::Unknown => "no witness says how".to_owned(),
     }
 }
