@@ -27,16 +27,13 @@ pub mod caller_environment;
 mod cause;
 mod continuation;
 mod coordinator_settings;
-mod error_chain;
 mod evidence;
 pub mod executable;
 mod history;
 mod id;
 mod layout;
 mod obstacle;
-mod outcome;
 pub mod port;
-mod printable;
 mod progress;
 mod quantity;
 pub mod queue;
@@ -45,6 +42,7 @@ mod requester;
 mod run;
 pub mod spec;
 mod start_limit;
+mod text;
 mod timestamp;
 mod trust;
 mod unclosed;
@@ -57,7 +55,6 @@ pub use boot_clock::{MonotonicTime, Uptime};
 pub use cause::{Cause, UnknownCause};
 pub use continuation::{Continuation, NewestRun, RunCandidates};
 pub use coordinator_settings::CoordinatorSettings;
-pub use error_chain::error_chain;
 pub use evidence::{Evidence, Exit, LeftBehind, Order, OrderKind, PeakSource, Witness};
 pub use history::{History, Runs};
 pub use id::{
@@ -66,8 +63,7 @@ pub use id::{
 };
 pub use layout::Layout;
 pub use obstacle::{Obstacle, ProgramTrouble, UnknownToEnv};
-pub use outcome::Outcome;
-pub use printable::{is_printable, printable};
+pub use port::Outcome;
 pub use progress::{InvalidProgress, Progress};
 pub use quantity::{
     Bytes, Celsius, CpuQuota, Hertz, InvalidQuantity, Limit, MemoryLimit, Millijoules, Milliwatts,
@@ -76,6 +72,7 @@ pub use quantity::{
 pub use requester::{Requester, UNATTRIBUTED_STARTS, account_name};
 pub use run::{RunEnd, RunState, StartKind};
 pub use start_limit::StartLimit;
+pub use text::{error_chain, is_printable, printable};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
 pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};

@@ -4,7 +4,6 @@ mod claim;
 mod dependency;
 mod event;
 mod group;
-mod happening;
 mod not_before;
 mod queued_run;
 mod submission;
@@ -12,9 +11,8 @@ mod waiting_on;
 
 pub use claim::{Claim, GpuClaim};
 pub use dependency::{Condition, Dependencies, Dependency, InvalidDependency, RunRef};
-pub use event::{Event, EventKind, UnknownEventKind};
+pub use event::{Event, EventKind, NewEvent, UnknownEventKind};
 pub use group::{Group, GroupName, InvalidGroupName, Pause, SlotsFrom};
-pub use happening::NewEvent;
 pub use not_before::{Delay, NotBefore};
 pub use queued_run::{Queue, QueuePosition, QueueState, QueuedRun};
 pub use submission::{Origin, Submission, Terms};

@@ -1,6 +1,7 @@
-//! Untrusted text made safe for terminals.
+//! Text for people: untrusted text made safe for terminals, and errors with their causes.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 /// Returns the text with every character escaped that is invisible or that a terminal interprets.
 ///
@@ -69,8 +70,28 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e01f0}', '\u{e0fff}'),
 ];
 
+/// Returns an error's text and those of its causes ([`Error::source`]), joined by colons.
+///
+/// A cause that the text before it already ends with is not repeated: some libraries print their source in
+/// their own text.
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use thiserror::Error;
+
     use super::*;
 
     #[test]
@@ -89,6 +110,25 @@ mod tests {
         for text in ["grün 脳 Ελλάδα", "מוח", "دماغ", "e\u{301}", "❤\u{fe0f}", "\u{3000}\u{a0}", ""]
         {
             assert!(matches!(printable(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+    }
+
+    #[derive(Debug, Error)]
+    #[error("the disk is full")]
+    struct Cause;
+
+    #[derive(Debug, Error)]
+    enum Outer {
+        #[error("cannot write x")]
+        Silent(#[source] Cause),
+        #[error("cannot write x: {0}")]
+        Repeating(#[source] Cause),
+    }
+
+    #[test]
+    fn each_cause_is_named_once() {
+        for error in [Outer::Silent(Cause), Outer::Repeating(Cause)] {
+            assert_eq!(error_chain(&error), "cannot write x: the disk is full");
         }
     }
 }
