@@ -8,8 +8,8 @@ use bij_core::{
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::database_error::DatabaseError;
-use crate::flush::Flush;
 use crate::row::{ResultColumn, RowReader, saturating_i64};
+use crate::store::Flush;
 use crate::{Reader, Store};
 
 impl Store {

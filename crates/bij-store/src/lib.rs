@@ -48,8 +48,6 @@
 mod board;
 mod database_error;
 mod database_file;
-mod file_id;
-mod flush;
 mod ledger_notice;
 mod migration;
 mod open;

@@ -12,8 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database_error::DatabaseError;
-use crate::file_id::FileId;
-use crate::flush::Flush;
+use crate::database_file::FileId;
+use crate::store::Flush;
 use crate::{migration, wal_owner};
 
 /// How long a call waits for another writer. A write of bij takes milliseconds, so a lock held longer

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use bij_core::port::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
-use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Layout, Outcome, Tally, Timestamp};
+use bij_core::port::{
+    AttemptQuery, AttemptScan, Change, Closing, Ledger, LedgerError, Opened, Opening, RunQueue,
+};
+use bij_core::queue::{Event, Queue, QueuedRun, RunRef, Submission};
+use bij_core::{
+    Attempt, AttemptKey, BootId, ExperimentId, History, Layout, Outcome, RunState, Tally, Timestamp,
+};
 
 use self::histories::Histories;
 use self::set_aside::SetAside;
 use crate::database_error::DatabaseError;
 use crate::database_file::DatabaseFile;
-use crate::read;
 use crate::spool::{Spool, SpoolContents};
+use crate::{queue, read};
 
 mod histories;
-mod queue;
 mod set_aside;
 
 /// Reads the ledger and the queue without write permission. A missing database is an empty history.
@@ -188,5 +192,49 @@ impl Ledger for Reader {
 
     fn ended_cleanly(&self, boot: BootId) -> Result<bool, LedgerError> {
         self.database.query(|connection| read::ended_cleanly(connection, boot))
+    }
+}
+
+impl RunQueue for Reader {
+    fn load(&self) -> Result<Queue, LedgerError> {
+        let contents = self.spool_contents();
+        let mut queue = self.database.query(queue::load)?;
+        if !contents.records.is_empty() {
+            let histories = self.newest_histories(&contents.experiments().collect(), &contents)?;
+            queue
+                .runs
+                .retain(|queued| !histories.by_experiment.contains_key(&queued.run.experiment));
+            queue.runs.extend(histories.by_experiment.values().flat_map(History::queued).cloned());
+        }
+        Ok(queue)
+    }
+
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
+    fn submit(&mut self, _: &[Submission], _: Timestamp) -> Result<Vec<QueuedRun>, LedgerError> {
+        Err(DatabaseError::ReadOnly.into())
+    }
+
+    /// Returns [`LedgerError::Denied`]: a reader cannot write.
+    fn change(&mut self, _: &[Change], _: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        Err(DatabaseError::ReadOnly.into())
+    }
+
+    fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
+        let contents = self.spool_contents();
+        if contents.experiments().any(|told| told == run.experiment()) {
+            let histories = self.newest_histories(&[run.experiment()].into(), &contents)?;
+            let history = histories.get(run.experiment());
+            let number = match run {
+                RunRef::Newest(_) => history.highest(),
+                RunRef::Run(run) => Some(run.number),
+            };
+            return Ok(number.and_then(|number| history.run_state(number)));
+        }
+        self.database.query(|connection| queue::run_state(connection, run))
+    }
+
+    /// Spooled records have no events yet: the database numbers them when the spool is applied.
+    fn events(&self, after: u64, at_most: usize) -> Result<Vec<Event>, LedgerError> {
+        self.database.query(|connection| queue::events(connection, after, at_most))
     }
 }

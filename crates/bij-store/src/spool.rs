@@ -13,15 +13,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use bij_core::ExperimentId;
+use bij_core::port::{Closing, Opening};
+use bij_core::{
+    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, TimeSpan, Timestamp,
+    UnknownCause,
+};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use self::record::InvalidSpoolRecord;
-pub(crate) use self::record::SpoolRecord;
-
-#[cfg(test)]
-mod fuzz;
-mod record;
 
 /// A file or directory of the spool could not be used.
 #[derive(Debug, Error)]
@@ -165,6 +163,132 @@ pub(crate) fn move_aside(file: &Path) -> Result<Option<PathBuf>, SpoolError> {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
     let path = path.to_owned();
     move |source| SpoolError { path, source }
+}
+
+/// A change that the database did not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SpoolRecord {
+    /// An attempt begins.
+    Open(Opening),
+    /// An attempt has ended.
+    Close(Box<Closing>),
+}
+
+/// Why the content of a spool file is not a record.
+#[derive(Debug, Error)]
+pub(crate) enum InvalidSpoolRecord {
+    /// It is not JSON, or lacks a field.
+    #[error("it is not a whole record")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Cause(#[from] UnknownCause),
+    #[error("it has format {0}; this bij knows format {FORMAT}")]
+    Format(u32),
+}
+
+/// The only version of the format so far.
+const FORMAT: u32 = 1;
+
+/// The content of a record's file, in JSON.
+#[derive(Serialize, Deserialize)]
+struct RecordFile {
+    format: u32,
+    /// Order in which records are applied; clocks can jump.
+    sequence: u64,
+    experiment: ExperimentId,
+    #[serde(flatten)]
+    key: AttemptKey,
+    started: Timestamp,
+    #[serde(flatten)]
+    body: RecordBody,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RecordBody {
+    Open {
+        start: StartKind,
+        #[serde(default)]
+        uptime: Option<Uptime>,
+    },
+    Close {
+        ready: Option<Timestamp>,
+        ended: Timestamp,
+        cause: String,
+        evidence: Box<Evidence>,
+    },
+}
+
+impl SpoolRecord {
+    pub(crate) const fn experiment(&self) -> &ExperimentId {
+        match self {
+            Self::Open(opening) => &opening.experiment,
+            Self::Close(closing) => &closing.experiment,
+        }
+    }
+
+    pub(crate) const fn key(&self) -> AttemptKey {
+        match self {
+            Self::Open(opening) => opening.key,
+            Self::Close(closing) => closing.key,
+        }
+    }
+
+    /// Returns the name of its file; equal records have equal names.
+    pub(crate) fn file_name(&self) -> String {
+        let AttemptKey { boot, invocation } = self.key();
+        let what = match self {
+            Self::Open(_) => "open",
+            Self::Close(_) => "close",
+        };
+        format!("{boot}-{invocation}-{what}.json")
+    }
+
+    /// Formats it as one line of JSON.
+    pub(crate) fn to_json(&self, sequence: u64) -> String {
+        let (started, body) = match self {
+            Self::Open(opening) => {
+                let Opening { experiment: _, key: _, at, uptime, start } = opening;
+                (*at, RecordBody::Open { start: *start, uptime: *uptime })
+            }
+            Self::Close(closing) => {
+                let Closing { experiment: _, key: _, ready, end, started } = closing.as_ref();
+                let AttemptEnd { at, cause, evidence } = end;
+                let body = RecordBody::Close {
+                    ready: *ready,
+                    ended: *at,
+                    cause: cause.to_string(),
+                    evidence: Box::new(evidence.clone()),
+                };
+                (*started, body)
+            }
+        };
+        let experiment = self.experiment().clone();
+        let raw =
+            RecordFile { format: FORMAT, sequence, experiment, key: self.key(), started, body };
+        serde_json::to_string(&raw)
+            .expect("a record is plain data with text keys, which JSON can always write")
+    }
+
+    /// Parses a record and its sequence number.
+    pub(crate) fn from_json(text: &[u8]) -> Result<(u64, Self), InvalidSpoolRecord> {
+        let RecordFile { format, sequence, experiment, key, started, body } =
+            serde_json::from_slice(text)?;
+        if format != FORMAT {
+            return Err(InvalidSpoolRecord::Format(format));
+        }
+        let record = match body {
+            RecordBody::Open { start, uptime } => {
+                Self::Open(Opening { experiment, key, at: started, uptime, start })
+            }
+            RecordBody::Close { ready, ended, cause, evidence } => {
+                let end =
+                    AttemptEnd { at: ended, cause: cause.parse::<Cause>()?, evidence: *evidence };
+                Self::Close(Box::new(Closing { experiment, key, ready, end, started }))
+            }
+        };
+        Ok((sequence, record))
+    }
 }
 
 #[cfg(test)]
