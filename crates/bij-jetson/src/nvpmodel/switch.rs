@@ -6,8 +6,8 @@ use std::time::Duration;
 use bij_core::Outcome;
 use thiserror::Error;
 
-use super::current::STATUS;
-use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict, query};
+use super::current::{STATUS, parse_answer};
+use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
 /// Time limit of nvpmodel; a switch takes up to a second.
@@ -134,11 +134,9 @@ impl Nvpmodel {
     pub fn query(&self) -> Result<CurrentMode, QueryError> {
         let output = tool::run(&self.program(), &["-q"], self.limit)?;
         // Its exit code may be 0 despite errors, and another despite an answer.
-        query::parse_answer(&output.text).map_err(|unanswered| {
-            match output.check(&self.program()) {
-                Err(killed @ ToolError::Killed { .. }) => killed.into(),
-                Ok(()) | Err(_) => unanswered,
-            }
+        parse_answer(&output.text).map_err(|unanswered| match output.check(&self.program()) {
+            Err(killed @ ToolError::Killed { .. }) => killed.into(),
+            Ok(()) | Err(_) => unanswered,
         })
     }
 
