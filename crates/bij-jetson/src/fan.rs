@@ -1,7 +1,5 @@
 //! The fan. It is only read: NVIDIA's daemon reverts other programs' writes within two seconds.
 
-mod platform;
-
 use bij_core::Percent;
 
 use crate::hwmon::Chip;
@@ -36,7 +34,7 @@ impl Fan {
     pub(crate) fn from_chips(files: &dyn Files, chips: &[Chip]) -> Self {
         // A Jetson has separate chips for the fan and the tachometer; a PC has both in one.
         let own = chips.iter().find(|chip| chip.name == "pwmfan");
-        if let (None, Some(fan)) = (own, platform::fan(files, chips)) {
+        if let (None, Some(fan)) = (own, read_platform_fan(files, chips)) {
             return fan;
         }
         let driven = own.or_else(|| {
@@ -55,6 +53,39 @@ impl Fan {
 fn drive(files: &dyn Files, chip: &Chip) -> Reading<Percent> {
     let pwm = first_attribute(files, chip, "pwm", "").ok_or(WhyNot::Absent)?;
     share(files.count(&chip.at(&pwm))?)
+}
+
+const PLATFORM_DEVICE: &str = "sys/devices/pwm-fan";
+
+/// Reads the fan of a board with L4T 32, if there is one: a platform device, `pwm-fan`, with attributes of its own.
+/// Later versions of its driver also register it with hwmon, as `tegra_pwmfan`, with the same attributes.
+///
+/// Source: `drivers/thermal/pwm_fan.c` of NVIDIA's kernel 4.9.
+fn read_platform_fan(files: &dyn Files, chips: &[Chip]) -> Option<Fan> {
+    let chip = chips.iter().find(|chip| chip.name == "tegra_pwmfan");
+    let places = [chip.map(|chip| chip.at("")), Some(format!("{PLATFORM_DEVICE}/"))];
+    places.into_iter().flatten().find_map(|directory| {
+        let pwm = read_current_pwm(files, &directory);
+        let drive = pwm.and_then(share);
+        (drive != Err(WhyNot::Absent))
+            .then(|| Fan { drive, rpm: read_enabled_rpm(files, &directory) })
+    })
+}
+
+/// Reads the current PWM, which approaches `target_pwm` in steps. Older versions of the driver give only the target.
+fn read_current_pwm(files: &dyn Files, directory: &str) -> Reading<u64> {
+    match files.count(&format!("{directory}cur_pwm")) {
+        Err(WhyNot::Absent) => files.count(&format!("{directory}target_pwm")),
+        pwm => pwm,
+    }
+}
+
+/// Reads the speed, which is 0 as long as `tach_enable` is 0, as after a boot.
+fn read_enabled_rpm(files: &dyn Files, directory: &str) -> Reading<u64> {
+    if files.count(&format!("{directory}tach_enable")) == Ok(0) {
+        return Err(WhyNot::Unmeasured("the tachometer is disabled, tach_enable is 0".to_owned()));
+    }
+    files.count(&format!("{directory}rpm_measured"))
 }
 
 /// Converts a PWM value into a share of the highest.

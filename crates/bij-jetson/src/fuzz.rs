@@ -5,7 +5,7 @@ use std::path::Path;
 use bij_fuzz::{FuzzTarget, assert_harmless};
 
 use crate::capture::CapturedTree;
-use crate::fast_sample::FastReading;
+use crate::hardware::FastReading;
 use crate::{EnergyCounter, HardwareReading, PowerConf};
 
 fn tree(name: &str) -> std::path::PathBuf {

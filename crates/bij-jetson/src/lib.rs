@@ -19,17 +19,13 @@
 //!   clocks are set with NVIDIA's tools, whose questions are never answered with "yes".
 
 mod capture;
+mod counters;
 mod cpu;
-mod emc;
-mod energy;
 mod fan;
-mod fast_sample;
 mod files;
 #[cfg(test)]
 mod fuzz;
 mod gpu;
-mod gpu_clock;
-mod gpu_share;
 mod hardware;
 mod hwmon;
 mod identity;
@@ -37,9 +33,7 @@ mod jetson_clocks;
 mod memory;
 mod nodes;
 mod nvpmodel;
-mod over_current;
 mod parse;
-mod port;
 mod power;
 mod rail;
 mod read_deadline;
@@ -48,24 +42,20 @@ mod thermal;
 mod tool;
 
 pub use capture::{CaptureError, CapturedTree};
+pub use counters::{EnergyCounter, OverCurrent};
 pub use cpu::Cpu;
-pub use emc::Emc;
-pub use energy::EnergyCounter;
 pub use fan::Fan;
-pub use fast_sample::FastReading;
 pub use files::{Files, Root};
 pub use gpu::GpuState;
-pub use gpu_share::gpu_memory_by_experiment;
-pub use hardware::{Hardware, HardwareReading};
+pub use hardware::{FastReading, Hardware, HardwareReading};
 pub use identity::{Identity, L4t};
 pub use jetson_clocks::{ClocksError, JetsonClocks, clocks_held};
-pub use memory::Memory;
+pub use memory::{Emc, Memory, gpu_memory_by_experiment};
 pub use nodes::{DeviceAllow, GpuKind, GpuPolicy, PowerOnError, power_on};
 pub use nvpmodel::{
     ConfiguredMode, CurrentMode, ModeSetting, ModeSource, Nvpmodel, OfferedMode, ParamKind,
     PassedOver, PowerConf, PowerModes, PowerParam, QueryError, SwitchError,
 };
-pub use over_current::OverCurrent;
 pub use power::{ModeSet, ModeSince, PowerControl};
 pub use rail::Rail;
 pub use reading::{Reading, WhyNot};

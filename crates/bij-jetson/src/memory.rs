@@ -1,8 +1,10 @@
-//! Memory, which the CPU and the GPU of a Jetson share.
+//! Memory, which the CPU and the GPU of a Jetson share, and its controller.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
-use bij_core::{Bytes, Percent};
+use bij_core::{Bytes, ExperimentId, Hertz, Percent};
 
 use crate::{Files, GpuState, Reading, WhyNot, gpu};
 
@@ -132,9 +134,87 @@ fn check_sizes(files: &dyn Files, sizes: BTreeMap<u32, Bytes>) -> Reading<BTreeM
     Ok(sizes)
 }
 
+const CLOCK: &str = "sys/kernel/debug/bpmp/debug/clk/emc";
+
+/// Files with the activity in kHz: before JetPack 6, and since.
+const ACTIVITY: [&str; 2] =
+    ["sys/kernel/actmon_avg_activity/mc_all", "sys/kernel/debug/cactmon/mc_all"];
+
+/// The external memory controller (EMC) of a Tegra. Only root may read its clock and load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Emc {
+    /// The current clock.
+    pub clock: Reading<Hertz>,
+    /// The highest possible clock.
+    pub max_clock: Reading<Hertz>,
+    /// The share of the clock that is used.
+    pub load: Reading<Percent>,
+    /// Whether the clock is held, as by `jetson_clocks`.
+    pub locked: Reading<bool>,
+}
+
+impl Emc {
+    /// Reads the controller of this machine.
+    pub fn read(files: &dyn Files) -> Self {
+        let clock = |name: &str| files.count(&format!("{CLOCK}/{name}")).map(Hertz::new);
+        let now = clock("rate");
+        let load = activity(files).and_then(|busy| share(busy, now.clone()?));
+        let locked = files.count(&format!("{CLOCK}/mrq_rate_locked")).map(|locked| locked != 0);
+        Self { clock: now, max_clock: clock("max_rate"), load, locked }
+    }
+}
+
+fn activity(files: &dyn Files) -> Reading<u64> {
+    let [older, newer] = ACTIVITY;
+    match files.count(older) {
+        Err(WhyNot::Absent) => files.count(newer),
+        other => other,
+    }
+}
+
+/// Returns activity in kHz as a share of a clock; rounding may exceed 100 % a little.
+fn share(kilohertz: u64, clock: Hertz) -> Reading<Percent> {
+    let permyriad = u128::from(kilohertz) * 10_000_000 / u128::from(clock.get().max(1));
+    let permyriad = u64::try_from(permyriad).unwrap_or(u64::MAX);
+    if permyriad > 2 * Percent::HUNDRED.permyriad() {
+        return Err(WhyNot::Unparsable(kilohertz.to_string()));
+    }
+    Ok(Percent::from_permyriad(permyriad.min(Percent::HUNDRED.permyriad())))
+}
+
+/// Adds up the GPU memory of each experiment from the memory of each process, on a board whose GPU shares the machine's
+/// memory. `processes` is the `/proc` of those processes.
+///
+/// The driver gives the memory of each process, and the kernel its control group, so all processes of an experiment are
+/// counted.
+pub fn gpu_memory_by_experiment(
+    by_process: &BTreeMap<u32, Bytes>,
+    processes: &Path,
+) -> BTreeMap<ExperimentId, Bytes> {
+    let mut used: BTreeMap<ExperimentId, Bytes> = BTreeMap::new();
+    for (pid, bytes) in by_process {
+        // A process that has ended since has no control group and is skipped.
+        let groups = fs::read(processes.join(pid.to_string()).join("cgroup")).unwrap_or_default();
+        if let Some(id) = experiment_in(&String::from_utf8_lossy(&groups)) {
+            let sum = used.entry(id).or_default();
+            *sum = sum.checked_add(*bytes).unwrap_or(Bytes::new(u64::MAX));
+        }
+    }
+    used
+}
+
+/// Returns the experiment whose control group a process is in, from its `/proc/PID/cgroup` (cgroups(7)). Experiments of
+/// a user's service manager are excluded: they belong to another coordinator and may have the same ids.
+fn experiment_in(groups: &str) -> Option<ExperimentId> {
+    let of_system = groups.lines().filter(|line| !line.contains("/user.slice/"));
+    of_system.flat_map(|line| line.split('/')).find_map(ExperimentId::from_unit_name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CapturedTree;
 
     #[test]
     fn a_process_name_may_contain_blanks_and_a_process_may_have_several_rows() {
@@ -165,7 +245,7 @@ mod tests {
 
     /// Returns the GPU memory of a board with this load, in tenths of a percent, and this table.
     fn gpu_memory(gpu: &str, load: &str, rows: &str) -> Reading<BTreeMap<u32, Bytes>> {
-        let mut tree = crate::CapturedTree::default();
+        let mut tree = CapturedTree::default();
         tree.set(&format!("sys/class/devfreq/{gpu}/cur_freq"), "306000000\n");
         tree.set(&format!("sys/class/devfreq/{gpu}/device/load"), format!("{load}\n"));
         tree.set(NVMAP, format!("CLIENT PROCESS PID SIZE\n{rows}total 0K\n"));
@@ -202,5 +282,36 @@ mod tests {
         let psi = "some avg10=12.34 avg60=0.00 avg300=0.00 total=7\nfull avg10=1.00 total=3\n";
         assert_eq!(some_avg10(psi), Ok(Percent::from_permyriad(1234)));
         assert!(some_avg10("nonsense").is_err());
+    }
+
+    #[test]
+    fn load_is_activity_divided_by_clock() {
+        let mut tree = CapturedTree::default();
+        tree.set("sys/kernel/debug/bpmp/debug/clk/emc/rate", "2133000000\n");
+        tree.set("sys/kernel/debug/cactmon/mc_all", "533250\n");
+        assert_eq!(Emc::read(&tree).load, Ok(Percent::new(25)));
+        tree.set("sys/kernel/debug/bpmp/debug/clk/emc/rate", "0\n");
+        assert!(Emc::read(&tree).load.is_err(), "no clock, no share");
+        assert_eq!(Emc::read(&CapturedTree::default()).load, Err(WhyNot::Absent));
+    }
+
+    #[test]
+    fn all_processes_of_an_experiment_count_and_others_do_not() {
+        let proc = tempfile::tempdir().unwrap();
+        let put = |pid: u32, groups: &str| {
+            let directory = proc.path().join(pid.to_string());
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join("cgroup"), groups).unwrap();
+        };
+        put(1, "0::/init.scope\n");
+        put(7, "0::/brain.slice/brain-experiment@a.service\n");
+        put(8, "0::/brain.slice/brain-experiment@a.service/worker\n");
+        put(9, "9:memory:/brain.slice/brain-experiment@b.service\n0::/\n");
+        let user = "0::/user.slice/user-1000.slice/user@1000.service/brain.slice";
+        put(10, &format!("{user}/brain-experiment@a.service\n"));
+        let by_process = [1, 7, 8, 9, 10, 11].map(|pid| (pid, Bytes::new(u64::from(pid)))).into();
+        let all = gpu_memory_by_experiment(&by_process, proc.path());
+        let sums: Vec<_> = all.iter().map(|(id, used)| (id.as_str(), used.get())).collect();
+        assert_eq!(sums, [("a", 15), ("b", 9)]);
     }
 }

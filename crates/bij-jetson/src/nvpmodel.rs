@@ -5,17 +5,13 @@
 
 mod conf;
 mod current;
-mod parse;
 mod predict;
-mod query;
 mod switch;
 
 pub(crate) use current::verify_mode;
 
-pub use conf::{ConfiguredMode, ModeSetting, ParamKind, PowerConf, PowerParam};
-pub use current::{CurrentMode, ModeSource};
-pub use parse::PassedOver;
-pub use query::QueryError;
+pub use conf::{ConfiguredMode, ModeSetting, ParamKind, PassedOver, PowerConf, PowerParam};
+pub use current::{CurrentMode, ModeSource, QueryError};
 pub use switch::{Nvpmodel, SwitchError};
 
 use crate::{Files, Reading, WhyNot};

@@ -1,7 +1,4 @@
-//! The power of a board's rails, measured by the chips in [`hwmon`] and [`iio`].
-
-mod hwmon;
-mod iio;
+//! The power of a board's rails, measured by power monitors of hwmon or of the industrial I/O subsystem.
 
 use bij_core::Milliwatts;
 
@@ -33,7 +30,7 @@ impl Rail {
     }
 
     pub(crate) fn from_chips(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
-        let mut rails = match (hwmon::rails(files, chips), iio::rails(files)) {
+        let mut rails = match (hwmon_rails(files, chips), iio_rails(files)) {
             (Ok(mut rails), Ok(more)) => {
                 rails.extend(more);
                 rails
@@ -77,7 +74,7 @@ impl Rail {
         if rails.is_empty() {
             return Err(WhyNot::Absent);
         }
-        if let Some(rail) = rails.iter().find(|rail| hwmon::is_monitor(&rail.name)) {
+        if let Some(rail) = rails.iter().find(|rail| is_monitor(&rail.name)) {
             let why = format!("{} has no label that tells what it measures", rail.name);
             return Err(WhyNot::Unmeasured(why));
         }
@@ -86,6 +83,119 @@ impl Rail {
             sum.checked_add(milliwatts).ok_or_else(|| out_of_range(milliwatts.get()))
         })
     }
+}
+
+/// Chips with one channel that calculate the power themselves: those of the drivers `ina2xx` and `ina238`.
+const MONITORS: [&str; 11] = [
+    "ina219", "ina220", "ina226", "ina228", "ina230", "ina231", "ina237", "ina238", "ina260",
+    "ina780", "sq52206",
+];
+
+/// The chip that measures the input of a Thor; its device tree has no label for it.
+const INPUT: &str = "ina238";
+
+/// Attributes that may contain the label of a chip with one channel.
+const LABELS: [&str; 4] = ["label", "power1_label", "in1_label", "curr1_label"];
+
+/// Returns `true` if this is the name of a chip with one channel.
+fn is_monitor(name: &str) -> bool {
+    MONITORS.contains(&name)
+}
+
+/// Reads the rails of the power monitors of hwmon, in no order.
+///
+/// The attributes are described in the kernel's Documentation/hwmon/ina3221.rst, ina238.rst and ina2xx.rst, the labels
+/// in sysfs-interface.rst. Only labelled channels of an INA3221 are read: `in4` to `in7` are shunt voltages and their
+/// sum.
+///
+/// # Errors
+/// [`WhyNot::Absent`] if none of them measures power; see [`Rail::all`].
+fn hwmon_rails(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Rail>> {
+    let measures = |chip: &&Chip| chip.name == "ina3221" || is_monitor(&chip.name);
+    let chips: Vec<&Chip> = chips.iter().filter(measures).collect();
+    if chips.is_empty() {
+        return Err(WhyNot::Absent);
+    }
+    let mut rails = Vec::new();
+    for chip in &chips {
+        if is_monitor(&chip.name) {
+            rails.push(read_monitor(files, chip));
+            continue;
+        }
+        for channel in 1..=3 {
+            rails.extend(read_ina3221_channel(files, chip, channel)?);
+        }
+    }
+    let unnamed = |rail: &&mut Rail| rail.name == INPUT;
+    if let [input] = rails.iter_mut().filter(unnamed).collect::<Vec<_>>().as_mut_slice() {
+        "VIN".clone_into(&mut input.name);
+    }
+    Ok(rails)
+}
+
+/// Reads the rail at a channel of an INA3221; `None` if nothing is connected.
+fn read_ina3221_channel(files: &dyn Files, chip: &Chip, channel: u32) -> Reading<Option<Rail>> {
+    let number = |attribute: String| files.number(&chip.at(&attribute));
+    Rail::from_label(
+        files.text(&chip.at(&format!("in{channel}_label"))),
+        || format!("{} channel {channel}", chip.name),
+        || power(number(format!("in{channel}_input")), number(format!("curr{channel}_input"))),
+    )
+}
+
+/// Reads the rail of a chip with one channel, which gives microwatts.
+fn read_monitor(files: &dyn Files, chip: &Chip) -> Rail {
+    let labels = LABELS.iter().filter_map(|label| files.text(&chip.at(label)).ok());
+    let label = labels.into_iter().find(|label| !label.is_empty());
+    let microwatts = files.number(&chip.at("power1_input"));
+    let milliwatts = microwatts.map(|microwatts| Milliwatts::new(microwatts / 1000));
+    Rail { name: label.unwrap_or_else(|| chip.name.clone()), milliwatts }
+}
+
+const DRIVER: &str = "sys/bus/i2c/drivers/ina3221x";
+
+/// Reads the rails of the power monitors of the industrial I/O subsystem, in no order: up to L4T 32, NVIDIA's kernel has
+/// a separate driver for the INA3221 of a Nano, a TX2 or a Xavier.
+///
+/// A chip is a directory such as `6-0040/iio:device0`. Its channel N has the files `rail_name_N`, `in_powerN_input` in
+/// milliwatts, `in_voltageN_input` in millivolts and `in_currentN_input` in milliamperes
+/// (`drivers/iio/meter/ina3221.c` of NVIDIA's kernel 4.9). Before L4T 32 the directory is called `iio_device`.
+///
+/// # Errors
+/// [`WhyNot::Absent`] if there is no such chip; see [`Rail::all`].
+fn iio_rails(files: &dyn Files) -> Reading<Vec<Rail>> {
+    let mut found = None;
+    for address in files.names(DRIVER)?.into_iter().filter(|name| is_address(name)) {
+        let chip = format!("{DRIVER}/{address}");
+        let is_device = |name: &String| name.starts_with("iio:device") || name == "iio_device";
+        let Some(device) = files.names(&chip)?.into_iter().find(is_device) else { continue };
+        let rails = found.get_or_insert_with(Vec::new);
+        for channel in 0..3 {
+            rails.extend(read_iio_channel(files, &format!("{chip}/{device}"), channel)?);
+        }
+    }
+    found.ok_or(WhyNot::Absent)
+}
+
+/// Returns `true` for a bus and an address on it, such as `6-0040`; the driver's other files are `bind`, `uevent`.
+fn is_address(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(bus, address)| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        digits(bus) && digits(address)
+    })
+}
+
+/// Reads the rail at a channel; `None` if nothing is connected.
+fn read_iio_channel(files: &dyn Files, device: &str, channel: u32) -> Reading<Option<Rail>> {
+    let number = |what: &str| files.number(&format!("{device}/in_{what}{channel}_input"));
+    Rail::from_label(
+        files.text(&format!("{device}/rail_name_{channel}")),
+        || format!("ina3221x channel {channel}"),
+        || match number("power") {
+            Err(WhyNot::Absent) => power(number("voltage"), number("current")),
+            milliwatts => milliwatts.map(Milliwatts::new),
+        },
+    )
 }
 
 /// Multiplies millivolts and milliamperes and truncates to milliwatts, as tegrastats does.

@@ -6,15 +6,13 @@
 //! because their numbers have no meaning.
 
 mod cooling;
-mod hwmon_zone;
 mod measured_device;
 mod trip;
 
 use bij_core::Celsius;
 
 use crate::hwmon::Chip;
-use crate::{Files, Reading, WhyNot};
-
+use crate::{Files, Reading, WhyNot, parse};
 use measured_device::MeasuredDevice;
 
 pub use cooling::{CoolingDevice, CoolingRole};
@@ -125,7 +123,7 @@ impl<'a> SensorSources<'a> {
         let is_zone = |chip: &Chip| kinds.contains(&chip.name);
         for chip in chips.iter().filter(|chip| !is_zone(chip)) {
             match MeasuredDevice::from_chip_name(&chip.name) {
-                MeasuredDevice::Soc if hwmon_zone::has_sensors(files, chip) => &mut sources.soc,
+                MeasuredDevice::Soc if has_temperature_sensors(files, chip) => &mut sources.soc,
                 MeasuredDevice::Soc | MeasuredDevice::Other | MeasuredDevice::Unknown => {
                     &mut sources.other
                 }
@@ -141,7 +139,7 @@ impl<'a> SensorSources<'a> {
 impl SensorSource<'_> {
     fn read(&self, files: &dyn Files, trips: Trips) -> Vec<Zone> {
         let (directory, kind) = match self {
-            Self::Chip(chip) => return hwmon_zone::read_chip(files, chip, trips),
+            Self::Chip(chip) => return read_chip_zones(files, chip, trips),
             Self::Zone { directory, kind } => (directory, kind),
         };
         vec![Zone {
@@ -172,7 +170,7 @@ fn temperature(files: &dyn Files, path: &str, kind: &str) -> Reading<Celsius> {
         Some(code) if code == nix::errno::Errno::EINVAL as i32 => WhyNot::Off,
         _ => WhyNot::from(error),
     })?;
-    celsius(crate::parse::number(&content)?)
+    celsius(parse::number(&content)?)
 }
 
 /// Converts thousandths of a degree, if they are a plausible temperature.
@@ -182,6 +180,44 @@ fn celsius(millis: i64) -> Reading<Celsius> {
     }
     let possible = i32::try_from(millis).ok().filter(|millis| i64::from(*millis) < HOTTEST);
     possible.map(Celsius::from_millis).ok_or_else(|| WhyNot::Unparsable(millis.to_string()))
+}
+
+/// Returns `true` if a chip has a temperature sensor.
+fn has_temperature_sensors(files: &dyn Files, chip: &Chip) -> bool {
+    let mut attributes = chip.attributes(files).iter();
+    attributes.any(|name| parse::numbered(name, "temp", "_input").is_some())
+}
+
+/// Reads the temperatures of a chip: `coretemp package id 0`, `nvme composite`.
+fn read_chip_zones(files: &dyn Files, chip: &Chip, wanted: Trips) -> Vec<Zone> {
+    let attributes = chip.attributes(files);
+    let numbers: Vec<u32> =
+        attributes.iter().filter_map(|name| parse::numbered(name, "temp", "_input")).collect();
+    let zone = |number: &u32| {
+        let at = |what: &str| format!("temp{number}_{what}");
+        let has = |what: &str| attributes.contains(&at(what));
+        let label = if has("label") { files.text(&chip.at(&at("label"))).ok() } else { None };
+        let label = label.or_else(|| (numbers.len() > 1).then(|| format!("temp{number}")));
+        let name = match label {
+            Some(label) => format!("{} {label}", chip.name),
+            None => chip.name.clone(),
+        };
+        let limits = [("max", TripKind::Hot), ("crit", TripKind::Critical)];
+        let trips = limits.into_iter().filter(|(limit, _)| wanted == Trips::Read && has(limit));
+        let trips = trips.map(|(limit, kind)| Trip::new(kind, files.number(&chip.at(&at(limit)))));
+        let mut trips: Vec<Trip> = trips.collect();
+        trips.sort();
+        // A Super-I/O has inputs with nothing connected (`tempN_fault` of the kernel's
+        // Documentation/hwmon/sysfs-interface.rst).
+        let is_faulty = has("fault") && files.number(&chip.at(&at("fault"))) == Ok(1);
+        let celsius = if is_faulty {
+            Err(WhyNot::Off)
+        } else {
+            temperature(files, &chip.at(&at("input")), &chip.name)
+        };
+        Zone { name: name.to_lowercase(), celsius, trips }
+    };
+    numbers.iter().map(zone).collect()
 }
 
 #[cfg(test)]

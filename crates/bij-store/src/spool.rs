@@ -15,7 +15,7 @@ use std::process;
 
 use bij_core::port::{Closing, Opening};
 use bij_core::{
-    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, TimeSpan, Timestamp,
+    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, Timestamp, UnknownCause, Uptime,
     UnknownCause,
 };
 use serde::{Deserialize, Serialize};

@@ -10,8 +10,8 @@ use bij_core::Outcome;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::current::STATUS;
-use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict, query};
+use super::current::{STATUS, parse_answer};
+use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict};
 use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
 
 /// Time limit of nvpmodel; a switch takes up to a second.
@@ -138,11 +138,9 @@ impl Nvpmodel {
     pub fn query(&self) -> Result<CurrentMode, QueryError> {
         let output = tool::run(&self.program(), &["-q"], self.limit)?;
         // Its exit code may be 0 despite errors, and another despite an answer.
-        query::parse_answer(&output.text).map_err(|unanswered| {
-            match output.check(&self.program()) {
-                Err(killed @ ToolError::Killed { .. }) => killed.into(),
-                Ok(()) | Err(_) => unanswered,
-            }
+        parse_answer(&output.text).map_err(|unanswered| match output.check(&self.program()) {
+            Err(killed @ ToolError::Killed { .. }) => killed.into(),
+            Ok(()) | Err(_) => unanswered,
         })
     }
 
