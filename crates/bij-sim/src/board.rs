@@ -1,10 +1,13 @@
 //! The hardware of a simulated machine.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Board, BoardReadError, Sample, ZoneReading};
-use bij_core::{Bytes, Celsius, ExperimentId, Percent};
+use bij_core::port::{
+    Board, BoardReadError, GpuClock, GpuClockError, GpuClocks, Sample, ZoneReading,
+};
+use bij_core::{Bytes, Celsius, ExperimentId, Hertz, Percent};
 
 use crate::SimUnits;
 
@@ -109,13 +112,83 @@ fn unread(what: &str) -> BoardReadError {
     BoardReadError { what: what.to_owned(), why: "injected fault".to_owned() }
 }
 
+/// A GPU clock that can be limited; clones share one.
+#[derive(Clone, Debug)]
+pub struct SimGpuClock(Arc<Mutex<SimGpuClockState>>);
+
+#[derive(Debug)]
+struct SimGpuClockState {
+    rates: Vec<Hertz>,
+    max: Hertz,
+    is_present: bool,
+    refuses: bool,
+}
+
+impl SimGpuClock {
+    /// Returns a clock with these rates, ascending, and no limit.
+    ///
+    /// # Panics
+    /// If there are no rates.
+    pub fn new(rates: impl IntoIterator<Item = Hertz>) -> Self {
+        let rates: Vec<Hertz> = rates.into_iter().collect();
+        let max = *rates.last().expect("a clock has a rate");
+        Self(Arc::new(Mutex::new(SimGpuClockState {
+            rates,
+            max,
+            is_present: true,
+            refuses: false,
+        })))
+    }
+
+    /// Sets the limit as another program does, for example a power mode.
+    pub fn set_externally(&self, max: Hertz) {
+        self.state().max = max;
+    }
+
+    /// Sets whether the clock is present: a driver may load late.
+    pub fn set_present(&self, is_present: bool) {
+        self.state().is_present = is_present;
+    }
+
+    /// Sets whether the clock refuses limits.
+    pub fn set_refuses(&self, refuses: bool) {
+        self.state().refuses = refuses;
+    }
+
+    fn state(&self) -> MutexGuard<'_, SimGpuClockState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GpuClock for SimGpuClock {
+    fn clocks(&self) -> Result<GpuClocks, BoardReadError> {
+        let state = self.state();
+        if !state.is_present {
+            let (what, why) = ("the GPU's clock".to_owned(), "absent".to_owned());
+            return Err(BoardReadError { what, why });
+        }
+        Ok(GpuClocks { rates: state.rates.clone(), max: state.max })
+    }
+
+    fn set_max(&self, max: Hertz) -> Result<(), GpuClockError> {
+        self.clocks()?;
+        let mut state = self.state();
+        if state.refuses {
+            let source = io::Error::from(io::ErrorKind::PermissionDenied).into();
+            return Err(GpuClockError::Refused { what: "the GPU's clock".to_owned(), source });
+        }
+        state.max = max;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bij_core::port::UnitManager;
 
     use super::*;
     use crate::Script;
-    use crate::contract::board_contract;
+    use crate::contract::{board_contract, gpu_clock_contract};
 
     #[tokio::test]
     async fn running_experiments_use_memory_and_release_it() {
@@ -167,5 +240,17 @@ mod tests {
         let board = SimBoard::new(Bytes::new(100), SimUnits::default());
         board.set_zone("CPU-therm", None);
         board_contract(&board);
+    }
+
+    #[test]
+    fn the_clock_keeps_the_contract_and_fails_with_a_fault() {
+        let clock = SimGpuClock::new([300, 600, 900].map(Hertz::new));
+        gpu_clock_contract(&clock);
+        clock.set_refuses(true);
+        assert!(clock.set_max(Hertz::new(300)).is_err());
+        clock.set_externally(Hertz::new(600));
+        assert_eq!(clock.clocks().unwrap().max, Hertz::new(600));
+        clock.set_present(false);
+        assert!(clock.clocks().is_err());
     }
 }

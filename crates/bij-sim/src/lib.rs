@@ -19,16 +19,14 @@
 mod board;
 mod clock;
 pub mod contract;
-mod gpu_clock;
 mod kill_switch;
 mod ledger;
 mod queue;
 mod unit_manager;
 mod world;
 
-pub use board::SimBoard;
+pub use board::{SimBoard, SimGpuClock};
 pub use clock::SimClock;
-pub use gpu_clock::SimGpuClock;
 pub use kill_switch::{KillSwitch, KillablePort, Killed};
 pub use ledger::{LedgerFault, MemoryLedger};
 pub use unit_manager::{

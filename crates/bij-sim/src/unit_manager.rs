@@ -4,7 +4,6 @@
 //! the start limit, stops that take time, and the states between them. Experiments follow a
 //! [`Script`]. Time passes only by [`SimUnits::advance`], which processes due events in order.
 
-mod hook;
 mod job;
 mod power;
 mod restraints;
@@ -14,14 +13,23 @@ mod unit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
-use bij_core::{ExperimentId, MonotonicTime, Outcome, Percent, TimeSpan, UnitStatus};
+use bij_core::ExperimentId;
+use bij_core::InvocationId;
+use bij_core::MonotonicTime;
+use bij_core::Outcome;
+use bij_core::Percent;
+use bij_core::TimeSpan;
+use bij_core::UnitStatus;
+use bij_core::port::Started;
+use bij_core::port::UnitError;
+use bij_core::port::UnitManager;
+use bij_core::port::UnitRestrainer;
 use thiserror::Error;
 
-pub use hook::{Hook, SimHookCall};
 use job::{JobEnd, JobId, JobResult, Jobs};
-pub use script::{Script, ScriptedAttempt, ScriptedEnd, SimEnding};
 use unit::{StartLimitReset, Unit};
+
+pub use script::{Script, ScriptedAttempt, ScriptedEnd, SimEnding};
 
 /// A failure of the model instead of the requested action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +296,57 @@ impl UnitRestrainer for SimUnits {
         let mut state = self.state();
         state.check(&format!("bound the processor time of {id}"))?;
         Ok(state.with_unit(id, |unit, _| unit.set_cap(cap)).unwrap_or(Outcome::Unchanged))
+    }
+}
+
+/// A running hook. Its unit waits until it exits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimHookCall {
+    /// The experiment of the unit.
+    pub id: ExperimentId,
+    /// The invocation of the unit that the hook belongs to.
+    pub invocation: InvocationId,
+    /// Which of the unit's hooks runs.
+    pub hook: Hook,
+    /// Automatic restarts since the last manual start (`NRestarts`).
+    pub restarts: u32,
+}
+
+/// A hook of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `ExecCondition=bij-hook start` asks for admission.
+    Admit,
+    /// The same process was admitted and opens the attempt.
+    Begin,
+    /// `ExecStopPost=bij-hook end`, with the ending of the attempt.
+    End(SimEnding),
+}
+
+impl SimUnits {
+    /// Returns the same manager with hooks that run until [`SimUnits::leave`]. Without this, hooks
+    /// exit at once.
+    #[must_use]
+    pub fn attended(self) -> Self {
+        self.state().attended = true;
+        self
+    }
+
+    /// Returns the running hooks, ordered by experiment.
+    pub fn hooks(&self) -> Vec<SimHookCall> {
+        let state = self.state();
+        let calls = state.units.iter().filter_map(|(id, unit)| unit.hook_call(id));
+        calls.collect()
+    }
+
+    /// Has a hook exit, with code 0 if it succeeded. A hook that runs no more is ignored.
+    pub fn leave(&self, call: &SimHookCall, succeeded: bool) {
+        let mut state = self.state();
+        if state.units.get(&call.id).and_then(|unit| unit.hook_call(&call.id)).as_ref()
+            == Some(call)
+        {
+            state.with_unit(&call.id, |unit, context| unit.hook_exited(succeeded, context));
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod definitions;
 mod hooks;
-mod journal;
 mod store;
 
 use bij_core::port::Ledger;
@@ -15,7 +14,7 @@ pub use definitions::{SimDefinitions, SimHandover};
 pub use store::SimStore;
 
 use crate::{Hook, SimBoard, SimClock, SimUnits, UnitFault};
-use journal::SimJournal;
+use hooks::SimJournal;
 
 /// A simulated machine without a coordinator.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use bij_core::port::{
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, Evidence, ExperimentId, Order, Progress, Timestamp, Witness};
 
-use super::journal::SimJournal;
+use super::hooks::SimJournal;
 
 /// A source of definitions in memory; clones share it.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,12 @@
-//! The hooks of a simulated machine, which record attempts in the ledger.
+//! The hooks of a simulated machine, which record attempts in the ledger, and the journal of those that were killed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bij_core::port::{AttemptQuery, Closing, Handover as _, Ledger, LedgerError, Opening};
 use bij_core::{
-    Attempt, AttemptKey, Evidence, ExperimentId, Order, OrderKind, RecoveredEnd, RunEnd, StartKind,
-    TimeSpan, Witness, close_other_boots,
+    Attempt, AttemptKey, Evidence, ExperimentId, InvocationId, Order, OrderKind, RecoveredEnd,
+    RunEnd, StartKind, TimeSpan, Timestamp, Witness, close_other_boots,
 };
 
 use super::SimMachine;
@@ -123,4 +126,28 @@ pub(super) fn evidence_from(ending: SimEnding, witness: Witness) -> Evidence {
         (evidence.ran_for, evidence.time_limit) = (Some(TIME), Some(TIME));
     }
     evidence
+}
+
+/// The ends of attempts that PID 1 has logged although their hook was killed; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SimJournal(Arc<Mutex<BTreeMap<InvocationId, (Timestamp, SimEnding)>>>);
+
+impl SimJournal {
+    pub(super) fn record(&self, invocation: InvocationId, at: Timestamp, ending: SimEnding) {
+        self.entries().insert(invocation, (at, ending));
+    }
+
+    pub(super) fn lose_all(&self) {
+        self.entries().clear();
+    }
+
+    /// Returns when and how an attempt ended, if that was logged.
+    pub(super) fn find_end_of(&self, invocation: InvocationId) -> Option<(Timestamp, Evidence)> {
+        let (at, ending) = self.entries().get(&invocation).copied()?;
+        Some((at, evidence_from(ending, Witness::Journal)))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<InvocationId, (Timestamp, SimEnding)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
