@@ -25,7 +25,6 @@
 //! - Knows nothing of systemd but the form of its paths.
 
 mod cgroup;
-mod controller;
 mod membership;
 mod owned;
 mod parent;
@@ -34,7 +33,6 @@ mod path;
 mod root;
 
 pub use cgroup::{Cgroup, CgroupReading};
-pub use controller::Controller;
 pub use membership::Membership;
 pub use owned::{
     CgroupLimits, CgroupSetting, CreateError, EnterError, KillError, MissingLimit, MissingReason,
@@ -42,4 +40,4 @@ pub use owned::{
 };
 pub use parent::{Delegation, ParentCgroup, ParentError};
 pub use path::{CgroupPath, InvalidCgroupPath};
-pub use root::{CgroupRoot, Hierarchy, RootError};
+pub use root::{CgroupRoot, Controller, Hierarchy, RootError};
