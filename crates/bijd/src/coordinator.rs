@@ -1,8 +1,6 @@
 //! The coordinator of the experiments of this machine or of one user, with its adapters, its clients and its service
 //! manager.
 
-mod call;
-mod clock;
 mod gpu_watch;
 mod handler;
 mod handover;
@@ -15,15 +13,11 @@ mod power_watch;
 mod record;
 mod refusal;
 mod reload;
-mod report;
 mod run;
-mod runtime_thread;
-mod service_env;
+mod services;
 mod thermal;
 mod unit_steering;
 
-pub use call::{CoordinatorCall, CoordinatorUsage};
-pub use clock::SystemClock;
 pub use handover::HandoverFiles;
 pub use record::{BoardReading, BoardRecorder, SampleRing, TimedReading};
-pub use run::run_coordinator;
+pub use run::{SystemClock, run_coordinator};

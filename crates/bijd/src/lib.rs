@@ -9,7 +9,7 @@ mod notify_filter;
 mod runtime;
 
 pub use coordinator::{
-    BoardReading, BoardRecorder, CoordinatorCall, CoordinatorUsage, HandoverFiles, SampleRing,
-    SystemClock, TimedReading, run_coordinator,
+    BoardReading, BoardRecorder, HandoverFiles, SampleRing, SystemClock, TimedReading,
+    run_coordinator,
 };
 pub use notify_filter::{FilterError, filter_notifications};

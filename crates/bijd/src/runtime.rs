@@ -1,13 +1,17 @@
-//! A runtime that no sender of messages can block.
+//! Runtimes and their threads, among them a runtime that no sender of messages can block.
 //!
 //! A process that may send to a Unix socket may also pass descriptors (unix(7), `SCM_RIGHTS`), and the receiver may have
 //! to close the last copy. Closing a TCP socket with `SO_LINGER` (socket(7)) takes as long as its sender has chosen,
 //! possibly hours. A signal interrupts it.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, anyhow};
 use nix::libc;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
@@ -15,6 +19,7 @@ use nix::time::ClockId;
 use nix::unistd::gettid;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Time without a pause after which a runtime's thread gets a signal, again and again. One signal ends the closing of
 /// all descriptors of one message.
@@ -53,6 +58,14 @@ pub(crate) fn interrupted_runtime() -> io::Result<Runtime> {
     Ok(runtime)
 }
 
+/// Returns a runtime on the calling thread.
+///
+/// # Errors
+/// If the kernel provides no descriptors.
+pub(crate) fn plain_runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot build a runtime")
+}
+
 /// Sets this thread's timer; zero stops it.
 fn set_timer(every: Duration) {
     TIMER.with_borrow_mut(|timer| {
@@ -61,6 +74,61 @@ fn set_timer(every: Duration) {
         // Cannot fail: the timer exists, and the time is valid.
         let _ = timer.set(expiration, TimerSetTimeFlags::empty());
     });
+}
+
+/// A task on its own thread, which ends when this is dropped.
+pub(crate) struct RuntimeThread {
+    /// Ends the thread when it is dropped.
+    end: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RuntimeThread {
+    /// Spawns the thread, and returns when `begin` has run in its runtime. `serve` then runs with the value of `begin`
+    /// until the end, when it is dropped and `leave` is called with that value.
+    ///
+    /// # Errors
+    /// The error of `begin`, or if no thread can be spawned.
+    pub(crate) fn spawn<T: Send + 'static>(
+        name: &str,
+        begin: impl FnOnce() -> Result<T> + Send + 'static,
+        serve: impl AsyncFnOnce(&T) + Send + 'static,
+        leave: impl FnOnce(T) + Send + 'static,
+    ) -> Result<Self> {
+        let runtime = plain_runtime()?;
+        let (end, ended) = oneshot::channel();
+        let (send_result, result) = mpsc::channel();
+        let run = move || {
+            runtime.block_on(async move {
+                let value = match begin() {
+                    Ok(value) => value,
+                    Err(error) => return drop(send_result.send(Err(error))),
+                };
+                // The spawning thread receives it below.
+                drop(send_result.send(Ok(())));
+                tokio::select! {
+                    () = serve(&value) => {}
+                    // The sender never sends, and was dropped.
+                    _ = ended => {}
+                }
+                leave(value);
+            });
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread = thread.context("cannot spawn a thread")?;
+        let this = Self { end: Some(end), thread: Some(thread) };
+        result.recv().unwrap_or_else(|_| Err(anyhow!("the thread {name} has panicked")))?;
+        Ok(this)
+    }
+}
+
+impl Drop for RuntimeThread {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            log::error!("a thread has panicked");
+        }
+    }
 }
 
 #[cfg(test)]

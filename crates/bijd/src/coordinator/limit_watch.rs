@@ -1,7 +1,7 @@
 //! Enforces the time limits of experiments, in case systemd's timers were moved.
 //!
 //! systemd lets the processes of a unit extend its timers (`EXTEND_TIMEOUT_USEC=`, `sd_notify(3)`). The sandbox closes
-//! the socket for that, but a process outside of it can pass a connected one in. So the coordinator compares the times
+//! that socket, but a process outside of it can pass a connected one in. So the coordinator compares the times
 //! of each unit with the clock, and acts a little later than systemd should have: it stops the unit for `time` and
 //! `start_timeout`, and kills it for `grace`.
 

@@ -69,8 +69,8 @@ pub(super) fn the_newest_checkpoint_is_kept(ledger: &mut impl Ledger) {
 }
 
 pub(super) fn a_clock_that_jumps_back_changes_no_order(ledger: &mut impl Ledger) {
-    const HOUR: i64 = 3_600_000_000;
-    let back = |time: Timestamp| Timestamp::from_micros(time.as_micros() - HOUR);
+    const HOUR: TimeSpan = TimeSpan::from_secs(3600);
+    let back = |time: Timestamp| time - HOUR;
     let one = fresh("x", 1, 1);
     ledger.open(&one).expect(WRITES);
     let mut closing = end(&one, fixture::oom_kill());
