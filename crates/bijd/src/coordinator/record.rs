@@ -9,30 +9,27 @@
 
 mod aggregator;
 mod attempt_totals;
-mod energy;
-mod minute;
 mod reading;
-mod sample_ring;
-#[cfg(test)]
-mod tests;
-mod thread;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use bij_coordinator::Now;
+use bij_coordinator::{Clock as _, Now};
 use bij_core::port::{AttemptQuery, Ledger as _, LedgerError};
 use bij_core::{AttemptKey, BootId, TimeSpan, Uptime, error_chain};
 use bij_jetson::Hardware;
 use bij_store::{Reader, Store};
+use tokio::runtime::Builder;
+use tokio::sync::watch;
 
-pub use reading::BoardReading;
-pub use sample_ring::{SampleRing, TimedReading};
-pub(super) use thread::{join, spawn};
-
+use crate::coordinator::SystemClock;
 use aggregator::{BoardAggregator, BoardRecord};
+
+pub use reading::{BoardReading, SampleRing, TimedReading};
 
 /// Interval of readings while an attempt is open.
 const INTERVAL: TimeSpan = TimeSpan::from_secs(1);
@@ -114,10 +111,10 @@ impl BoardRecorder {
     }
 
     fn sample(&mut self, now: Now, open: &BTreeSet<AttemptKey>) -> Vec<BoardRecord> {
-        let pulse = self.machine.fast_sample();
+        let fast = self.machine.fast_sample();
         self.sampled = Some(now.uptime);
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = BoardReading::from_pulse(pulse, samples.newest().map(|timed| &timed.reading));
+        let reading = BoardReading::new(fast, samples.newest().map(|timed| &timed.reading));
         let mut records = self.aggregator.add(now, open, &reading);
         samples.push(TimedReading { now, reading });
         drop(samples);
@@ -185,3 +182,61 @@ fn write_all(store: &mut Store, records: &mut VecDeque<BoardRecord>) -> Result<(
     }
     Ok(())
 }
+
+/// How long to wait for further events, because a hundred submissions are a hundred events.
+const SETTLE_TIME: TimeSpan = TimeSpan::from_millis(20);
+
+/// How long the program waits at its end for the last reading, which a sensor may block.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Records on its own thread until the sender of `newest`, the loop, is dropped.
+pub(super) fn spawn(
+    recorder: BoardRecorder,
+    newest: watch::Receiver<u64>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    thread::Builder::new()
+        .name("record".to_owned())
+        .spawn(move || runtime.block_on(record(recorder, newest)))
+}
+
+/// Waits for the end of the record. If a sensor blocks it for too long, the last minute is lost.
+pub(super) fn join(thread: JoinHandle<()>) {
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        if begun.elapsed() > EXIT_TIMEOUT {
+            log::warn!("a sensor does not answer; the last readings of the board are lost");
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    if thread.join().is_err() {
+        log::error!("the thread that records the board has panicked");
+    }
+}
+
+/// Records whenever a reading is due, and at every event. After the first event the loop has migrated the database.
+async fn record(mut recorder: BoardRecorder, mut newest: watch::Receiver<u64>) {
+    let clock = SystemClock;
+    loop {
+        let due = recorder.due_in(clock.now());
+        let time = async {
+            match due {
+                Some(span) => clock.sleep(span).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Cancel-safe: an event is not lost, and the time is computed again.
+        tokio::select! {
+            changed = newest.changed() => match changed {
+                Ok(()) => clock.sleep(SETTLE_TIME).await,
+                Err(_) => return recorder.finish(),
+            },
+            () = time => {}
+        }
+        recorder.record(clock.now());
+    }
+}
+
+#[cfg(test)]
+mod tests;
