@@ -38,10 +38,9 @@ mod under_way;
 
 use std::collections::BTreeMap;
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
-use bij_core::{BootId, Bytes, ExperimentId, InvocationId, Timestamp, Uptime};
+use bij_core::{BootId, Bytes, CoordinatorSettings, ExperimentId, InvocationId, Timestamp, Uptime};
 
 pub use finish::Finished;
 pub use reports::PowerSwitchOutcome;

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bij_core::port::DefinitionError;
-use bij_core::port::{FindError, LedgerError};
+use bij_core::port::{DefinitionError, FindError, LedgerError};
 use bij_core::queue::{Dependency, GroupName, QueueState, RunRef};
 use bij_core::{ExperimentId, RunEnd, RunId};
 use bij_definition::DeniedExtra;

@@ -7,11 +7,10 @@ use bij_core::spec::ExperimentSpec;
 use crate::document::{self, KeyEntry, Syntax};
 use crate::fault::{ParseFault, ParseFaults};
 use crate::field::read_document;
-use crate::keys;
 use crate::overlay::SpecOverlay;
 use crate::settings::Runner;
 use crate::source::SourceFile;
-use crate::{older, template};
+use crate::{keys, older, template};
 
 /// Reads the runner of the settings; only older configs need it.
 type ReadRunner<'a> = &'a dyn Fn() -> Result<Option<Runner>, DefinitionError>;

@@ -6,14 +6,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use bij_core::port::DefinitionSource as _;
-use bij_core::port::FindError;
-use bij_core::port::FoundDefinition;
-use bij_core::spec::ExperimentSpec;
-use bij_core::spec::SandboxProfile;
+use bij_core::port::{DefinitionSource as _, FindError, FoundDefinition};
+use bij_core::spec::{ExperimentSpec, SandboxProfile};
 use bij_core::{ExperimentId, Layout};
-use bij_definition::Definitions;
-use bij_definition::SpecOverlay;
+use bij_definition::{Definitions, SpecOverlay};
 
 struct Tree {
     root: tempfile::TempDir,

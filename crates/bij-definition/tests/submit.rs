@@ -9,8 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use bij_core::port::DefinitionSource as _;
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Layout, Outcome};
-use bij_definition::SpecOverlay;
-use bij_definition::{Definitions, SubmitError};
+use bij_definition::{Definitions, SpecOverlay, SubmitError};
 
 fn id(text: &str) -> ExperimentId {
     ExperimentId::new(text).unwrap()

@@ -7,12 +7,10 @@
 
 mod facts;
 
-use std::fs;
-use std::io;
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::{fs, io, thread};
 
 use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;

@@ -3,10 +3,9 @@
 //! By default the tool stores the previous clocks in `$HOME`, which a service may not have. Here it always gets a file,
 //! which should be in a directory that does not outlive the boot, because the clocks do not either.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use bij_core::Outcome;
 use thiserror::Error;

@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn fuzz_log_line() {
         let id = ExperimentId::new("x").unwrap();
-        bij_fuzz::Target::new("log-line", env!("CARGO_MANIFEST_DIR"))
+        bij_fuzz::FuzzTarget::new("log-line", env!("CARGO_MANIFEST_DIR"))
             .tokens(&["2026-11-23T22:00:00.000000Z", " ", "3.1", "out", "err+", "bij"])
             .run(|bytes| {
                 for line in String::from_utf8_lossy(bytes).lines() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use bij_cgroup::{CgroupLimits, CgroupRoot, CgroupSetting, Membership, Ownership, ParentCgroup};
+use bij_cgroup::{CgroupLimits, CgroupRoot, CgroupSetting, Delegation, Membership, ParentCgroup};
 use bij_core::spec::{LimitsSpec, OomPolicy};
 use bij_core::{
     Bytes, CpuQuota, InvocationId, LeftBehind, Limit, MemoryLimit, PeakSource, Resources,
@@ -341,8 +341,8 @@ impl CgroupTree {
         let tenure = match (backend, place) {
             (Backend::Watcher, _) => Err("the watcher was chosen".to_owned()),
             (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
-            (_, CgroupPlace::Delegated) => Ok(Ownership::Delegated),
-            (_, CgroupPlace::Found) => Ok(Ownership::Unknown),
+            (_, CgroupPlace::Delegated) => Ok(Delegation::Delegated),
+            (_, CgroupPlace::Found) => Ok(Delegation::Unknown),
         };
         let parent = match (tenure, &root) {
             (Ok(tenure), Ok(root)) => parent(root, tenure),
@@ -363,7 +363,7 @@ impl CgroupTree {
     }
 }
 
-fn parent(root: &CgroupRoot, tenure: Ownership) -> Result<ParentCgroup, String> {
+fn parent(root: &CgroupRoot, tenure: Delegation) -> Result<ParentCgroup, String> {
     let own = Membership::of_process(Path::new("/proc"), "self")
         .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
     ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| error_chain(&error))

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+use std::{fmt, fs, io};
 
 use bij_cgroup::CgroupRoot;
 use bij_core::port::{DefinitionSource, FindError, Ledger};

@@ -13,17 +13,8 @@ mod unit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bij_core::ExperimentId;
-use bij_core::InvocationId;
-use bij_core::MonotonicTime;
-use bij_core::Outcome;
-use bij_core::Percent;
-use bij_core::TimeSpan;
-use bij_core::UnitStatus;
-use bij_core::port::Started;
-use bij_core::port::UnitError;
-use bij_core::port::UnitManager;
-use bij_core::port::UnitRestrainer;
+use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
+use bij_core::{ExperimentId, InvocationId, MonotonicTime, Outcome, Percent, TimeSpan, UnitStatus};
 use thiserror::Error;
 
 use job::{JobEnd, JobId, JobResult, Jobs};

@@ -1,10 +1,9 @@
 //! Reads a database without the permission to write it.
 
-use std::fmt;
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::{fmt, fs};
 
 use bij_core::port::LedgerError;
 use rusqlite::Connection;

@@ -15,8 +15,8 @@ use std::process;
 
 use bij_core::port::{Closing, Opening};
 use bij_core::{
-    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, Timestamp,
-    UnknownCause, Uptime,
+    AttemptEnd, AttemptKey, Cause, Evidence, ExperimentId, StartKind, Timestamp, UnknownCause,
+    Uptime,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

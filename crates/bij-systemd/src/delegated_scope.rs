@@ -4,9 +4,8 @@
 //! (systemd's `CGROUP_DELEGATION.md`). A scope is the kind of unit that takes a running process
 //! (systemd.scope(5)); it ends with its last process.
 
-use std::fs;
-use std::io;
 use std::time::Duration;
+use std::{fs, io};
 
 use bij_core::port::UnitError;
 use thiserror::Error;

@@ -15,12 +15,11 @@ use bij_cgroup::{CgroupPath, CgroupRoot};
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, UnitStatus};
 
-use crate::RuntimeScope;
 use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobVerb};
-use crate::list;
 use crate::properties::UnitProperties;
 use crate::scope::UnitDirs;
+use crate::{RuntimeScope, list};
 
 /// The target that wants all enabled experiments: `WantedBy=` of the template.
 const TARGET: &str = "brain-experiment.target";

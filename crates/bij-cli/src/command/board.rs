@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bij_core::Timestamp;
 use bij_jetson::{
-    CurrentMode, EnergyCounter, Hardware, HardwareReading, PowerControl, Rail, Reading, Root, WhyNot,
+    CurrentMode, EnergyCounter, Hardware, HardwareReading, PowerControl, Rail, Reading, Root,
+    WhyNot,
 };
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -144,7 +145,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const MODE_QUERY_INTERVAL: usize = 10;
 
 /// Shows the machine each second until Ctrl-C or until the pipe is closed.
-fn watch(context: &Context, machine: &Machine) -> Result<(), CliError> {
+fn watch(context: &Context, machine: &Hardware) -> Result<(), CliError> {
     let mut due = Instant::now();
     let mut readings = Readings::default();
     loop {
@@ -170,7 +171,7 @@ struct Readings {
 
 impl Readings {
     /// Adds the power mode, which a program reports, and the power, which takes two readings.
-    fn complete(&mut self, context: &Context, sample: &mut BoardSample) {
+    fn complete(&mut self, context: &Context, sample: &mut HardwareReading) {
         if self.count.is_multiple_of(MODE_QUERY_INTERVAL) {
             self.mode = query_power_mode(context, sample);
         }
@@ -189,13 +190,13 @@ impl Readings {
 /// One reading of the machine: `bij board`.
 #[derive(Clone, Debug)]
 struct BoardPage {
-    sample: BoardSample,
+    sample: HardwareReading,
     /// Whether all clocks are held at their present rates.
     clocks_held: Reading<bool>,
 }
 
 impl BoardPage {
-    pub(crate) fn new(sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+    pub(crate) fn new(sample: &HardwareReading, clocks_held: Reading<bool>) -> Self {
         Self { sample: sample.clone(), clocks_held }
     }
 }
@@ -215,7 +216,7 @@ struct TimedBoard {
 }
 
 impl TimedBoard {
-    pub(crate) fn new(at: Timestamp, sample: &BoardSample, clocks_held: Reading<bool>) -> Self {
+    pub(crate) fn new(at: Timestamp, sample: &HardwareReading, clocks_held: Reading<bool>) -> Self {
         Self { at, board: BoardPage::new(sample, clocks_held) }
     }
 }

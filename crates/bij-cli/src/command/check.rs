@@ -6,11 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bij_core::ExperimentId;
-use bij_core::port::DefinitionSource as _;
-use bij_core::port::FindError;
-use bij_core::port::FoundDefinition;
-use bij_core::port::Problem;
-use bij_core::port::Warning;
+use bij_core::port::{DefinitionSource as _, FindError, FoundDefinition, Problem, Warning};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;

@@ -19,8 +19,7 @@ use crate::history_source::HistorySource;
 use crate::view::{
     Cell, Ruled, Ruler, Table, TableColumn, TextFormat, Tone, View, cause_tone, proof, time,
 };
-use evidence::describe_board;
-use evidence::{AttemptBoardView, EvidenceView};
+use evidence::{AttemptBoardView, EvidenceView, describe_board};
 
 /// The arguments of `bij history`.
 #[derive(Debug, Args)]

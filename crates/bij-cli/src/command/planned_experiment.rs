@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
 use bij_core::caller_environment::TOOLS;
-use bij_core::port::DefinitionSource as _;
-use bij_core::port::FoundDefinition;
+use bij_core::port::{DefinitionSource as _, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_definition::SpecOverlay;
 
@@ -24,7 +23,11 @@ pub(super) struct PlannedExperiment {
 
 impl PlannedExperiment {
     /// Prints the warnings about a definition; fails if the experiment cannot run.
-    pub(super) fn new(context: &Context, found: FoundDefinition, is_defined: bool) -> Result<Self, CliError> {
+    pub(super) fn new(
+        context: &Context,
+        found: FoundDefinition,
+        is_defined: bool,
+    ) -> Result<Self, CliError> {
         context.warn_about_definition(&found);
         must_be_runnable(context, &found)?;
         Ok(Self { spec: found.spec, is_defined })

@@ -1,8 +1,7 @@
 //! Runs that are refused when they are submitted because they could never start.
 
-use bij_core::Bytes;
-use bij_core::CoordinatorSettings;
 use bij_core::queue::Terms;
+use bij_core::{Bytes, CoordinatorSettings};
 use thiserror::Error;
 
 use super::PowerModeStatus;

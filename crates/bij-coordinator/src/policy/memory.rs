@@ -1,9 +1,8 @@
 //! Gates of memory: claims must stay within the budget, and enough memory must be available.
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::Sample;
 use bij_core::queue::ClosedGate;
-use bij_core::{Bytes, Percent};
+use bij_core::{Bytes, CoordinatorSettings, Percent};
 
 use super::capacity::UsedCapacity;
 

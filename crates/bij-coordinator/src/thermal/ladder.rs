@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Percent, TimeSpan, Uptime};
 
 use super::budget::{Budget, BudgetChange, BudgetInputs};
@@ -27,7 +27,7 @@ pub struct ThermalObservation<'a> {
     /// Time of the observation, on a clock that never goes back.
     pub uptime: Uptime,
     /// Readings of all thermal zones.
-    pub zones: &'a Result<Vec<ZoneReading>, Unread>,
+    pub zones: &'a Result<Vec<ZoneReading>, BoardReadError>,
     /// Experiments that are up, in any order.
     pub loads: &'a [ThermalLoad],
     /// Processors of the machine; 100 % is one processor.

@@ -1,7 +1,6 @@
 //! Thresholds of heat control, and which of them are in force.
 
-use bij_core::CoordinatorSettings;
-use bij_core::{Celsius, TimeSpan};
+use bij_core::{Celsius, CoordinatorSettings, TimeSpan};
 use thiserror::Error;
 
 use super::load::RunningExperiments;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::{Coordinator, Now};
-use bij_core::CoordinatorSettings;
 use bij_core::queue::GoingDown;
-use bij_core::{Bytes, ExperimentId, RunId, TimeSpan, Timestamp, Uptime};
+use bij_core::{Bytes, CoordinatorSettings, ExperimentId, RunId, TimeSpan, Timestamp, Uptime};
 use bij_sim::{KillSwitch, SimMachine, UnitFault};
 
 use crate::chronicle::Chronicle;

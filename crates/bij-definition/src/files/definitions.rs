@@ -3,8 +3,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bij_core::port::{DefinitionError, Problem, SourceLocation, Warning};
-use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
+use bij_core::port::{
+    DefinitionError, DefinitionSource, FindError, FoundDefinition, Problem, SourceLocation, Warning,
+};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{Authority, ExperimentId, Layout, Obstacle};
 use nix::unistd::User;

@@ -6,8 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bij_core::ExperimentId;
-use bij_core::port::FindError;
-use bij_core::port::{SourceLocation, Warning};
+use bij_core::port::{FindError, SourceLocation, Warning};
 
 use super::Definitions;
 use super::definitions::name_of;

@@ -1,8 +1,7 @@
 //! The settings of the older tool's coordinator.
 
-use bij_core::CoordinatorSettings;
 use bij_core::port::{DefinitionError, Warning};
-use bij_core::{Limit, MemoryLimit};
+use bij_core::{CoordinatorSettings, Limit, MemoryLimit};
 
 use crate::document::{Value, ValueNode};
 use crate::env_file::Assignment;

@@ -2,10 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
-use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::spec::ExperimentSpec;

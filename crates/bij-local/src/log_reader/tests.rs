@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::log_file::LogStream;
-use crate::log_file::LogWriter;
+use crate::log_file::{LogStream, LogWriter};
 
 fn line(id: &str, second: i64, attempt: u32, text: &str) -> LogLine {
     LogLine {

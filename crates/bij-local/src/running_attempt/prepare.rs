@@ -8,8 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use bij_core::spec::CpuSet;
-use bij_core::spec::ExperimentSpec;
+use bij_core::spec::{CpuSet, ExperimentSpec};
 use bij_core::{Attempt, Bytes, Cause, ExperimentId, Layout, Limit, Obstacle, RunEnd, Timestamp};
 use bij_host::read_progress;
 use nix::sys::resource::RLIM_INFINITY;

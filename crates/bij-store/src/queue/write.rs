@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{
-    Claim, Dependencies, NewEvent, QueuePosition, QueuedRun, Submission, Terms,
-};
+use bij_core::queue::{Claim, Dependencies, NewEvent, QueuePosition, QueuedRun, Submission, Terms};
 use bij_core::spec::Clocks;
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bij_coordinator::thermal::ThermalDecision;
 use bij_coordinator::{Handle, Ports};
-use bij_core::request::CoordinatorStatus;
 use bij_core::queue::{Event, EventKind};
+use bij_core::request::CoordinatorStatus;
 use bij_host::ServiceNotify;
 use log::{Level, Record};
 use tokio::sync::watch;

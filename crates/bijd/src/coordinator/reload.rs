@@ -2,9 +2,8 @@
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::{Handle, Ports};
-use bij_core::CoordinatorSettings;
-use bij_core::error_chain;
 use bij_core::port::DefinitionError;
+use bij_core::{CoordinatorSettings, error_chain};
 use bij_definition::Definitions;
 
 use super::journal::SETTINGS_REFUSED;

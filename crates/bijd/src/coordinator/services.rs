@@ -25,7 +25,7 @@ use super::manager_probe::ManagerProbe;
 use super::outage::Outage;
 use super::power_watch::PowerWatch;
 use super::reload::Reload;
-use super::run::Daemon;
+use super::run::{Daemon, units};
 use super::unit_steering::UnitSteering;
 
 use crate::runtime::RuntimeThread;
@@ -270,7 +270,10 @@ impl Services<'_> {
     }
 }
 
-async fn serve_bus_forever(server: &Server<CoordinatorHandler<Daemon>>, bus: WhichBus) -> Infallible {
+async fn serve_bus_forever(
+    server: &Server<CoordinatorHandler<Daemon>>,
+    bus: WhichBus,
+) -> Infallible {
     let mut again_after = BUS_RETRY;
     loop {
         let error = match server.serve_bus(bus).await {

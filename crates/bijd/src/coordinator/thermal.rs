@@ -24,7 +24,7 @@ use bij_coordinator::{Clock as _, Handle, Ports};
 use bij_core::port::{Board, UnitManager as _};
 use bij_core::{ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
-use bij_jetson::Machine;
+use bij_jetson::Hardware;
 use bij_systemd::SystemdUnits;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -51,7 +51,7 @@ const MAX_UNREPORTED: usize = 256;
 
 /// Heat control that has not started yet.
 pub(super) struct ThermalControl<P: Ports> {
-    pub(super) machine: Machine,
+    pub(super) machine: Hardware,
     pub(super) handle: Handle<P>,
     pub(super) units: SystemdUnits,
     pub(super) host: HostContext,
@@ -88,7 +88,7 @@ impl Drop for ThermalThread {
 }
 
 struct ThermalLoop<P: Ports> {
-    machine: Machine,
+    machine: Hardware,
     is_jetson: bool,
     handle: Handle<P>,
     units: Arc<SystemdUnits>,
@@ -97,7 +97,7 @@ struct ThermalLoop<P: Ports> {
     ladder: Ladder,
     restraints: ActiveRestraints,
     capabilities: ThermalCapabilities,
-    gpu: GpuClockLimit<Machine>,
+    gpu: GpuClockLimit<Hardware>,
     pending: JoinSet<ChangeOutcome>,
     /// The status that the loop has, and the decisions that it does not have yet.
     reported: Option<ThermalStatus>,

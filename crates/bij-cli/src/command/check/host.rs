@@ -4,9 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use bij_core::Obstacle;
 use bij_core::port::FoundDefinition;
-use bij_core::spec::Clocks;
-use bij_core::spec::ExperimentSpec;
-use bij_core::spec::SandboxProfile;
+use bij_core::spec::{Clocks, ExperimentSpec, SandboxProfile};
 use bij_definition::HostView;
 use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
 

@@ -1,7 +1,6 @@
-use bij_core::Bytes;
-use bij_core::RunEnd;
 use bij_core::queue::{Amount, Origin};
 use bij_core::request::WaitReason;
+use bij_core::{Bytes, RunEnd};
 use insta::{assert_json_snapshot, assert_snapshot};
 
 use super::*;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use bij_core::ExperimentId;
-use bij_core::port::FindError;
-use bij_core::port::FoundDefinition;
+use bij_core::port::{FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_definition::SpecOverlay;
 

@@ -1,6 +1,6 @@
 //! A ladder and the observations that it gets.
 
-use bij_core::port::{Unread, ZoneReading};
+use bij_core::port::{BoardReadError, ZoneReading};
 use bij_core::{Celsius, ExperimentId, Hertz, Percent, TimeSpan, Uptime};
 
 use crate::thermal::{
@@ -12,7 +12,7 @@ use crate::thermal::{
 pub(super) struct Scene {
     pub(super) ladder: Ladder,
     pub(super) loads: Vec<ThermalLoad>,
-    pub(super) zones: Result<Vec<ZoneReading>, Unread>,
+    pub(super) zones: Result<Vec<ZoneReading>, BoardReadError>,
     /// Rates to which the GPU's clock can be limited, and its limit.
     pub(super) rates: Vec<Hertz>,
     pub(super) bound: Option<Hertz>,
@@ -97,7 +97,7 @@ pub(in crate::thermal) fn zone(name: &str, degrees: f64) -> ZoneReading {
 }
 
 pub(in crate::thermal) fn off(name: &str) -> ZoneReading {
-    let why = Unread { what: name.to_owned(), why: "no data available".to_owned() };
+    let why = BoardReadError { what: name.to_owned(), why: "no data available".to_owned() };
     ZoneReading { name: name.to_owned(), celsius: Err(why) }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{
-    Attempt, Cause, Outcome, Progress, RecoveredEnd, RunNumber, Tally, Timestamp, Witness,
-    close_other_boots, unclosed_attempts,
+    Attempt, Cause, Outcome, Progress, RecoveredEnd, RunNumber, Tally, TimeSpan, Timestamp,
+    Witness, close_other_boots, unclosed_attempts,
 };
 
 use super::fixture::{self, at, boot, end, experiment, fresh, key, restart};

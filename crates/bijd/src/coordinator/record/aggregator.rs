@@ -3,17 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_coordinator::Now;
-use bij_core::AttemptBoard;
-use bij_core::AttemptKey;
-use bij_core::BoardMinute;
-use bij_core::Bytes;
-use bij_core::Celsius;
-use bij_core::Hottest;
-use bij_core::Milliwatts;
-use bij_core::Percent;
-use bij_core::Spread;
-use bij_core::Timestamp;
-use bij_core::Uptime;
+use bij_core::{
+    AttemptBoard, AttemptKey, BoardMinute, Bytes, Celsius, Hottest, Milliwatts, Percent, Spread,
+    TimeSpan, Timestamp, Uptime,
+};
 
 use super::BoardReading;
 use super::attempt_totals::AttemptTotals;
