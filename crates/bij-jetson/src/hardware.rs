@@ -154,7 +154,7 @@ impl HardwareReading {
         let rails = chip_list().and_then(|chips| Rail::from_chips(files, chips));
         Self {
             identity: Identity::read(files),
-            zones: chip_list().and_then(|chips| Zone::from_chips(files, chips, Trips::Read)),
+            zones: Zone::from_chips(files, chips.as_deref(), Trips::Read),
             sensors: chip_list().and_then(|chips| Zone::other_devices(files, chips)),
             cooling: CoolingDevice::all(files),
             over_current: chip_list().map(|chips| OverCurrent::from_chips(files, chips)),
@@ -206,7 +206,7 @@ impl FastReading {
         let chips = Chip::all(files);
         let chip_list = || chips.as_deref().map_err(Clone::clone);
         Self {
-            zones: chip_list().and_then(|chips| Zone::from_chips(files, chips, Trips::LeaveOut)),
+            zones: Zone::from_chips(files, chips.as_deref(), Trips::LeaveOut),
             throttled: throttled(files),
             over_current: chip_list()
                 .and_then(|chips| events(&OverCurrent::from_chips(files, chips))),

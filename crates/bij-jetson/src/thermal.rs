@@ -69,22 +69,27 @@ impl Zone {
     /// Zones of unknown type are included only if there are no others.
     ///
     /// # Errors
-    /// [`WhyNot`] if zones or hwmon chips cannot be listed.
+    /// [`WhyNot`] if zones cannot be listed, or there is none and the chips of hwmon cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::from_chips(files, &Chip::all(files)?, Trips::Read)
+        Self::from_chips(files, Chip::all(files).as_deref(), Trips::Read)
     }
 
     /// Reads the same zones as [`Zone::all`], without the trips.
     pub(crate) fn temperatures(files: &dyn Files) -> Reading<Vec<Self>> {
-        Self::from_chips(files, &Chip::all(files)?, Trips::LeaveOut)
+        Self::from_chips(files, Chip::all(files).as_deref(), Trips::LeaveOut)
     }
 
     pub(crate) fn from_chips(
         files: &dyn Files,
-        chips: &[Chip],
+        chips: Result<&[Chip], &WhyNot>,
         trips: Trips,
     ) -> Reading<Vec<Self>> {
-        Ok(Self::read(files, &SensorSources::find(files, chips)?.soc, trips))
+        let sources = SensorSources::find(files, chips.unwrap_or_default())?;
+        match chips {
+            // A board is not blind without hwmon: its zones are of another class.
+            Err(why) if sources.soc.is_empty() => Err(why.clone()),
+            _ => Ok(Self::read(files, &sources.soc, trips)),
+        }
     }
 
     /// Reads the sensors of other devices, sorted by name, with their own limits as trips.
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn chips_that_cannot_be_listed_are_reported() {
+    fn chips_that_cannot_be_listed_are_reported_where_there_is_no_zone() {
         struct NoChips(CapturedTree);
         impl Files for NoChips {
             fn read(&self, path: &str) -> io::Result<Vec<u8>> {
@@ -305,11 +310,14 @@ mod tests {
                 self.0.write(path, text)
             }
         }
-        let files = NoChips(zone("cpu-thermal", "50000"));
+        let files = NoChips(CapturedTree::default());
         let denied = Chip::all(&files).unwrap_err();
         assert_eq!(Zone::all(&files), Err(denied.clone()));
         assert_eq!(Zone::temperatures(&files), Err(denied.clone()));
-        assert_eq!(crate::FastSample::read(&files).zones, Err(denied));
+        assert_eq!(crate::FastReading::read(&files).zones, Err(denied));
+        let files = NoChips(zone("cpu-thermal", "50000"));
+        let zones = crate::FastReading::read(&files).zones.unwrap();
+        assert_eq!(zones[0].celsius, Ok(Celsius::from_millis(50_000)), "zones need no hwmon");
     }
 
     #[test]
