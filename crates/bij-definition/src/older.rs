@@ -41,7 +41,7 @@ pub(crate) fn set_known(
     };
     let fields = keys::fields();
     let field = fields.iter().find(|field| field.table == *table && field.name == *key);
-    let field = field.expect("a test reads every known variable");
+    let field = field.expect("every known variable names a key of the table");
     (field.read)(&ValueNode { at, value }, spec).map_err(ParseFaults::into_first)
 }
 
