@@ -29,7 +29,7 @@ use crate::view::proof::describe_end;
 const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the experiments until each has ended or was stopped. Returns the ends of their newest attempts.
-pub(crate) async fn run(
+pub(super) async fn run(
     context: &Context,
     ids: &[ExperimentId],
     shell: &ShellArgs,

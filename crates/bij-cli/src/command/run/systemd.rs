@@ -29,7 +29,7 @@ const SINGLE_QUERIES: usize = 8;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts the experiments and waits until each is down for good, showing their output. Ctrl-C stops them.
-pub(crate) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
+pub(super) async fn run(context: &Context, ids: &[ExperimentId]) -> Result<(), CliError> {
     let units = context.units().await?;
     for id in ids {
         let unit = units.status(id).await?;

@@ -12,7 +12,7 @@ use super::page::{Simulated, SimulatedEnd};
 const RESTART_DISTANCE: i32 = 10_000;
 
 /// Simulates a board with this fan under this load for some hours.
-pub(crate) fn simulate(
+pub(super) fn simulate(
     fan: FanModel,
     workload: Workload,
     hours: u8,
