@@ -21,7 +21,6 @@
 mod coordinator;
 mod entry_writer;
 mod error;
-mod handle;
 mod health;
 mod now;
 mod plan;
@@ -34,10 +33,10 @@ pub mod thermal;
 
 pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome};
 pub use error::RequestError;
-pub use handle::{Gone, Handle, Inbox};
+
 pub use health::Health;
 pub use now::Now;
 pub use plan::MAX_AT_ONCE;
 pub use ports::{AdapterSet, Adapters, Ports};
 pub use request::{StartRequest, SubmitRequest};
-pub use serve::{Clock, serve};
+pub use serve::{Clock, Gone, Handle, Inbox, serve};

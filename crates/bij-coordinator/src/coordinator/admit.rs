@@ -4,7 +4,7 @@
 //! (systemd.service(5), `ExecCondition=`): `systemctl start` reports success, and a crashed unit is not
 //! restarted. The gates were not evaluated, so such a start is queued here.
 
-use bij_core::port::{Board, Change, DefinitionSource, Handover, Ledger, LedgerError, RunQueue};
+use bij_core::port::{Board, Change, DefinitionSource, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{EventKind, Origin, QueueState, QueuedRun, RunRef, Submission};
 use bij_core::request::Admission;
 use bij_core::{ExperimentId, InvocationId, RunEnd, RunId, RunState, TimeSpan, error_chain};
@@ -41,7 +41,7 @@ impl<P: Ports> Coordinator<P> {
                 Admission::refused(run, text)
             }
             StartCase::Restart { run, is_to_be_stopped } => {
-                let text = self.hand_over(&run, admission).err();
+                let text = self.hand_extras_over(&run, &admission.extras).err();
                 if is_to_be_stopped {
                     let text = format!("{} is to be stopped", admission.experiment);
                     Admission::refused(Some(run.run.number), text)
@@ -195,7 +195,7 @@ impl<P: Ports> Coordinator<P> {
     }
 
     fn admit_run(&mut self, run: &QueuedRun, admission: &StartRequest) -> Admission {
-        if let Err(text) = self.hand_over(run, admission) {
+        if let Err(text) = self.hand_extras_over(run, &admission.extras) {
             return Admission::refused(Some(run.run.number), text);
         }
         // A requested stop was meant for the attempt before this start.
@@ -206,16 +206,6 @@ impl<P: Ports> Coordinator<P> {
             format!("it starts though that could not be recorded: {error}")
         });
         Admission { text, ..Admission::admitted(Some(run.run.number)) }
-    }
-
-    /// Puts the extras of the run in place: those in place may be another run's, or missing. Returns the error
-    /// as a text.
-    fn hand_over(&self, run: &QueuedRun, admission: &StartRequest) -> Result<(), String> {
-        if run.extras == admission.extras {
-            return Ok(());
-        }
-        let handed_over = self.adapters.handover.extras(&run.run.experiment, &run.extras);
-        handed_over.map_err(|error| error_chain(&error))
     }
 
     fn admit_unrecorded(&mut self, run: &QueuedRun) {

@@ -224,6 +224,16 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
+    /// Puts the extras of a run in place before its start: those in place may be another run's, or missing. Returns
+    /// the error as a text.
+    pub(super) fn hand_extras_over(&self, run: &QueuedRun, in_place: &str) -> Result<(), String> {
+        if run.extras == in_place {
+            return Ok(());
+        }
+        let handed_over = self.adapters.handover.extras(&run.run.experiment, &run.extras);
+        handed_over.map_err(|error| error_chain(&error))
+    }
+
     /// Records a single event. An event that cannot be recorded is dropped.
     pub(super) fn note<const N: usize>(
         &mut self,

@@ -12,7 +12,7 @@ use nix::unistd::User;
 
 use super::fingerprint::stamp;
 use super::host_view::HostView;
-use super::read::{ReadError, TrustedWriters, problem, read, read_owned};
+use super::read::{FileTrust, ReadError, problem, read, read_owned};
 use super::walk::authority;
 use crate::{Definition, Runner, Settings, SourceFile, SpecOverlay, Syntax};
 
@@ -114,7 +114,7 @@ impl Definitions {
         path.symlink_metadata().map_err(unreadable)?;
         let (id, syntax) = id_and_syntax(&path)?;
         let read = |path: &Path| {
-            read_content(path, TrustedWriters::Any).map_err(|error| find_error(&id, path, error))
+            read_content(path, FileTrust::Any).map_err(|error| find_error(&id, path, error))
         };
         let source = read(&path)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))?;
         let env = read(&path.with_extension("env"))?;
@@ -202,7 +202,7 @@ impl Definitions {
         id: &ExperimentId,
         path: &Path,
     ) -> Result<Option<FileContent>, FindError> {
-        let read = read_content(path, TrustedWriters::Authority(self.authority));
+        let read = read_content(path, FileTrust::Authority(self.authority));
         read.map_err(|error| find_error(id, path, error))
     }
 
@@ -216,7 +216,7 @@ impl Definitions {
         if self.authority != Authority::ROOT {
             return self.read_trusted(id, &path);
         }
-        let read = read_owned(&path, TrustedWriters::Owner);
+        let read = read_owned(&path, FileTrust::Owner);
         let Some((bytes, ownership)) = read.map_err(|error| find_error(id, &path, error))? else {
             return Ok(None);
         };
@@ -232,7 +232,7 @@ impl Definitions {
 
     /// Reads a file of the settings.
     fn read_settings(&self, path: &Path) -> Result<Option<FileContent>, DefinitionError> {
-        read_content(path, TrustedWriters::Authority(self.authority)).map_err(|error| {
+        read_content(path, FileTrust::Authority(self.authority)).map_err(|error| {
             DefinitionError::one(match error {
                 ReadError::Refused(problem) => problem,
                 ReadError::Io(error) => problem(path, format!("cannot be read: {error}"), None),
@@ -310,7 +310,7 @@ pub(crate) fn name_of(path: &Path) -> String {
     absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn read_content(path: &Path, trust: TrustedWriters) -> Result<Option<FileContent>, ReadError> {
+fn read_content(path: &Path, trust: FileTrust) -> Result<Option<FileContent>, ReadError> {
     Ok(read(path, trust)?.map(|bytes| FileContent { name: name_of(path), bytes }))
 }
 

@@ -27,7 +27,7 @@ impl From<io::Error> for ReadError {
 
 /// The accounts that are trusted to write a file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum TrustedWriters {
+pub(crate) enum FileTrust {
     /// The accounts of an authority.
     Authority(Authority),
     /// The owner of the file, and root.
@@ -37,25 +37,25 @@ pub(crate) enum TrustedWriters {
 }
 
 /// Reads the content of a regular file of up to [`MAX_FILE_BYTES`]; `None` if there is none.
-pub(crate) fn read(path: &Path, trust: TrustedWriters) -> Result<Option<Vec<u8>>, ReadError> {
+pub(crate) fn read(path: &Path, trust: FileTrust) -> Result<Option<Vec<u8>>, ReadError> {
     Ok(read_owned(path, trust)?.map(|(bytes, _)| bytes))
 }
 
 /// Reads a file as [`read`] does and returns its ownership, too.
 pub(crate) fn read_owned(
     path: &Path,
-    trust: TrustedWriters,
+    trust: FileTrust,
 ) -> Result<Option<(Vec<u8>, Ownership)>, ReadError> {
     let walked = match trust {
-        TrustedWriters::Authority(authority) => open_trusted(path, authority),
-        TrustedWriters::Owner => walk(path).and_then(|walked| match walked {
+        FileTrust::Authority(authority) => open_trusted(path, authority),
+        FileTrust::Owner => walk(path).and_then(|walked| match walked {
             Some(walked) => {
                 Authority::user(walked.ownership.uid).check(&walked.steps)?;
                 Ok(Some(walked))
             }
             None => Ok(None),
         }),
-        TrustedWriters::Any => walk(path),
+        FileTrust::Any => walk(path),
     };
     match walked {
         Ok(None) => Ok(None),

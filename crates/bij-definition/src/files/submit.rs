@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::Definitions;
 use super::definitions::name_of;
-use super::read::{TrustedWriters, read};
+use super::read::{FileTrust, read};
 use super::replace::{self, Readers};
 use crate::{Definition, SourceFile, SpecOverlay, Syntax, to_toml};
 
@@ -80,7 +80,7 @@ impl Definitions {
                 return Err(SubmitError::ByHand { id: id.clone(), path: name_of(&by_hand) });
             }
         }
-        if matches!(read(&path, TrustedWriters::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        if matches!(read(&path, FileTrust::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
         {
             return Ok(Outcome::Unchanged);
         }
@@ -151,7 +151,7 @@ impl Definitions {
         }
         let path = self.extras_path(id);
         let toml = extras.to_toml();
-        if matches!(read(&path, TrustedWriters::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
+        if matches!(read(&path, FileTrust::Authority(self.authority)), Ok(Some(bytes)) if bytes == toml.as_bytes())
         {
             return Ok(Outcome::Unchanged);
         }
