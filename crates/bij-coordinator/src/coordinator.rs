@@ -24,7 +24,6 @@ mod admit;
 mod catch_up;
 mod definitions;
 mod execute;
-mod finish;
 mod observe;
 mod outdated;
 mod queries;
@@ -42,8 +41,8 @@ use bij_core::port::{Board, Change, LedgerError};
 use bij_core::queue::{EventKind, GoingDown, Queue};
 use bij_core::{BootId, Bytes, CoordinatorSettings, ExperimentId, InvocationId, Timestamp, Uptime};
 
-pub use finish::Finished;
 pub use reports::PowerSwitchOutcome;
+pub use under_way::Finished;
 
 use crate::policy::{Action, Decision, Observation, State, UntrackedUnit, corrections, decide};
 use crate::{Adapters, Now, Ports};

@@ -21,7 +21,6 @@
 mod coordinator;
 mod entry_writer;
 mod error;
-mod health;
 mod now;
 mod plan;
 pub mod policy;
@@ -34,9 +33,9 @@ pub mod thermal;
 pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome};
 pub use error::RequestError;
 
-pub use health::Health;
 pub use now::Now;
 pub use plan::MAX_AT_ONCE;
+pub use policy::Health;
 pub use ports::{AdapterSet, Adapters, Ports};
 pub use request::{StartRequest, SubmitRequest};
 pub use serve::{Clock, Gone, Handle, Inbox, serve};

@@ -22,8 +22,6 @@ mod action;
 mod admissible;
 pub(crate) mod admission;
 mod capacity;
-pub(crate) mod closing;
-pub(crate) mod corrections;
 mod cycle;
 mod gates;
 mod giving_up;
@@ -33,7 +31,7 @@ mod memory;
 mod observation;
 mod order;
 mod power_mode;
-mod recovery;
+pub(crate) mod recovery;
 mod report;
 mod state;
 #[cfg(test)]
@@ -46,14 +44,13 @@ mod unit_orders;
 
 pub use action::{Action, Decision};
 pub use admissible::{Inadmissible, admissible};
-pub use corrections::corrections;
 pub use cycle::{Cycle, Joining, find_cycle};
 pub use gpu_memory::GpuUse;
-pub use health::{HealthMemory, Vitals};
+pub use health::{Health, HealthMemory, Vitals};
 pub use observation::{LastAttempt, MissingUnit, Observation, Unreachable, UntrackedUnit};
 pub use power_mode::{PowerModeOption, PowerModeStatus, PowerModesUnknown, PowerTarget};
 pub(crate) use power_mode::{blocking_run, is_free_for};
-pub use recovery::requeue_interrupted;
+pub use recovery::{corrections, requeue_interrupted};
 pub use report::Report;
 pub use state::{Busy, Interruption, State, StopRequest};
 pub use thermal::{requeue_first, thermal_gate};
@@ -73,7 +70,7 @@ pub fn decide(state: &State, seen: &Observation) -> Decision {
     let mut gates = Gates::new(state, seen, UsedCapacity::from_observation(state, seen));
     let closed_to_all = gates::closed_to_all(seen);
     if seen.unreachable.is_none() {
-        actions.extend(closing::close(state, seen));
+        actions.extend(recovery::close(state, seen));
         actions.extend(thermal::requeue_stopped(state, seen).into_iter().map(Action::Change));
         let back = gpu_memory::requeue_stopped(state, seen, &mut report);
         actions.extend(back.into_iter().map(Action::Change));

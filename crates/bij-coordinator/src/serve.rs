@@ -301,7 +301,7 @@ fn answer<P: Ports>(
         |coordinator: &mut Coordinator<P>, requests: &mut Vec<_>, callers: &mut Vec<_>| {
             let answers = coordinator.submit_together(std::mem::take(requests), now);
             for (caller, answer) in callers.drain(..).zip(answers) {
-                let caller: tokio::sync::oneshot::Sender<_> = caller;
+                let caller: oneshot::Sender<_> = caller;
                 // A caller that no longer waits finds its runs in the queue.
                 let _ = caller.send(answer);
             }

@@ -10,8 +10,8 @@ use bij_core::queue::{EventKind, QueueState, QueuedRun, RunRef, Submission};
 use bij_core::{ExperimentId, Order, Outcome, RunId, Timestamp, error_chain};
 use futures_util::FutureExt;
 
-use super::finish::{Done, Failure, Finished};
 use super::trouble::TroubleSource;
+use super::under_way::{Done, Failure, Finished};
 use super::{Coordinator, EventData};
 use crate::plan::Plan;
 use crate::policy::{Action, Busy, Report, StopRequest};

@@ -15,8 +15,7 @@ use bij_core::{
 use super::catch_up::{newest_attempt, newest_attempt_of};
 use super::outdated::OutdatedUnits;
 use super::{Coordinator, trouble::TroubleSource};
-use crate::policy::closing::is_unclosed;
-use crate::policy::corrections::is_without_claim;
+use crate::policy::recovery::{is_unclosed, is_without_claim};
 use crate::policy::{LastAttempt, MissingUnit, UntrackedUnit, Vitals};
 use crate::{Ports, RequestError};
 

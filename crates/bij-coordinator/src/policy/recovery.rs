@@ -1,13 +1,15 @@
-//! Requeues runs that a reboot, or the end of a user's service manager, has interrupted.
+//! Recovers from interruptions: requeues runs that a reboot or the end of a user's service manager has interrupted,
+//! closes attempts whose end is not recorded, because the `end` hook was killed or could not run, and corrects what the
+//! store says of queued runs.
 
 use std::borrow::Cow;
 
 use bij_core::port::Change;
-use bij_core::queue::{QueueState, QueuedRun};
+use bij_core::queue::{NotBefore, Origin, QueueState, QueuedRun, Terms};
 use bij_core::spec::OnReboot;
-use bij_core::{Cause, RunEnd};
+use bij_core::{Attempt, Cause, ExperimentId, RunEnd};
 
-use super::{Action, Interruption, State};
+use super::{Action, Interruption, Observation, State};
 
 /// Holder of a run whose definition says `on_reboot = "hold"`.
 const HOLDER: &str = "on_reboot";
@@ -89,4 +91,65 @@ fn target(how: Interruption) -> (QueueState, &'static str) {
             (state, why)
         }
     }
+}
+
+/// Returns whether an open attempt is unclosed. Attempts of other boots are closed at boot, and an attempt whose
+/// unit is up will be closed by its own hook.
+pub(crate) fn is_unclosed(attempt: &Attempt, state: &State, seen: &Observation) -> bool {
+    attempt.key.boot == state.boot && is_down(&attempt.run.experiment, state, seen)
+}
+
+/// Closes the unclosed attempts whose end was found.
+pub(super) fn close(state: &State, seen: &Observation) -> Vec<Action> {
+    let down = seen.unclosed.iter().filter(|(run, _)| is_down(&run.experiment, state, seen));
+    down.map(|(run, end)| Action::Close { run: run.clone(), end: Box::new(end.clone()) }).collect()
+}
+
+fn is_down(experiment: &ExperimentId, state: &State, seen: &Observation) -> bool {
+    !seen.is_up(experiment)
+        && !seen.is_coming_up(experiment)
+        && !state.busy.contains_key(experiment)
+}
+
+/// Returns the corrections that are due before a decision: delays that were counted in another boot, and the
+/// claims of runs that were started without a submission.
+pub fn corrections(state: &State, seen: &Observation) -> Vec<Change> {
+    let mut edits: Vec<Change> = state
+        .runs
+        .values()
+        .filter(|run| !run.state.is_up())
+        .filter_map(|run| carry_delay_over(run, state, seen))
+        .collect();
+    if seen.unreachable.is_none() {
+        edits.extend(claims_of_started_runs(state, seen));
+    }
+    edits
+}
+
+/// Converts a delay that was counted in another boot to the current one.
+fn carry_delay_over(run: &QueuedRun, state: &State, seen: &Observation) -> Option<Change> {
+    let not_before = match run.terms.not_before? {
+        NotBefore::At(_) => return None,
+        NotBefore::Delay(delay) => {
+            NotBefore::Delay(delay.carried_over(state.boot, seen.now.at, seen.now.uptime)?)
+        }
+    };
+    let terms = Box::new(Terms { not_before: Some(not_before), ..run.terms.clone() });
+    Some(Change::Edit { run: run.run.clone(), terms, by: "the new boot".to_owned() })
+}
+
+/// Gives each run that was started without a submission the terms of its definition, so that its claim counts.
+fn claims_of_started_runs(state: &State, seen: &Observation) -> Vec<Change> {
+    let started = state.up().filter(|run| is_without_claim(run));
+    let edits = started.filter_map(|run| {
+        let terms = seen.definition_terms.get(&run.run).filter(|it| **it != Terms::default())?;
+        let (terms, by) = (Box::new(terms.clone()), "its definition".to_owned());
+        Some(Change::Edit { run: run.run.clone(), terms, by })
+    });
+    edits.collect()
+}
+
+/// Returns whether a run was started without a submission and has not got the terms of its definition.
+pub(crate) fn is_without_claim(run: &QueuedRun) -> bool {
+    run.origin == Origin::Start && run.terms == Terms::default()
 }
