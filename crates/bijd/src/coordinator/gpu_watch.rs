@@ -27,14 +27,14 @@ pub(super) struct GpuWatch {
 impl GpuWatch {
     /// Reports while an experiment runs, and never returns.
     pub(super) async fn serve<P: Ports>(&self, handle: &Handle<P>) -> Infallible {
-        let mut lives = handle.running_experiments();
+        let mut running = handle.running_experiments();
         let (mut is_logged, mut failed_before) = (false, false);
         if !self.is_needed().await {
             return std::future::pending().await;
         }
         loop {
             // An error means that the loop has ended, and this task is about to be dropped.
-            let is_busy = lives.wait_for(|lives| !lives.loads.is_empty()).await.is_ok();
+            let is_busy = running.wait_for(|running| !running.loads.is_empty()).await.is_ok();
             let used = if is_busy { self.read_usage().await } else { None };
             let pause = match used {
                 Some(Ok(used)) => {

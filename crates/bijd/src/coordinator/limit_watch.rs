@@ -62,10 +62,10 @@ impl LimitWatch {
         if is_foreign_root(&self.host) {
             return std::future::pending().await;
         }
-        let mut lives = handle.running_experiments();
+        let mut running = handle.running_experiments();
         loop {
             // An error means that the loop has ended, and this task is about to be dropped.
-            if lives.wait_for(|lives| !lives.loads.is_empty()).await.is_ok()
+            if running.wait_for(|running| !running.loads.is_empty()).await.is_ok()
                 && let Err(error) = self.check().await
             {
                 log::debug!("cannot check the time limits of units: {}", error_chain(&error));
