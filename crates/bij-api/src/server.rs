@@ -21,7 +21,7 @@ use zbus::{Connection, Guid, connection};
 use crate::client::SYSTEM_BUS;
 use crate::{WhichBus, limits};
 use caller_source::CallerSource;
-use clients::{Clients, OWNER_SEATS, Pool, Seat};
+use clients::{Clients, ConnectionSlot, OWNER_SLOTS, Pool};
 use interface::{Interface, PATH};
 use transport::ClientSocket;
 
@@ -69,7 +69,7 @@ impl<H: RequestHandler> Server<H> {
         self.serve(listener, None).await
     }
 
-    /// Serves the owner's socket, which has seats of its own.
+    /// Serves the owner's socket, which has slots of its own.
     pub async fn serve_owners_socket(&self, listener: &Listener) -> Infallible {
         self.serve(listener, Some(Pool::Owner)).await
     }
@@ -79,7 +79,7 @@ impl<H: RequestHandler> Server<H> {
         let mut served = JoinSet::new();
         loop {
             // Clients of the public socket never stay in its backlog, where they would block others.
-            let has_room = pool.is_none() || served.len() < OWNER_SEATS;
+            let has_room = pool.is_none() || served.len() < OWNER_SLOTS;
             // Cancel-safe: neither loses anything.
             tokio::select! {
                 accepted = listener.socket.accept(), if has_room => match accepted {
@@ -87,9 +87,9 @@ impl<H: RequestHandler> Server<H> {
                         let Ok(credentials) = stream.peer_cred() else { continue };
                         let uid = credentials.uid();
                         let begins_as = if self.rights.is_owner(uid) { Pool::Trusted } else { Pool::Others };
-                        // Without a seat, the connection is closed.
-                        let Some(seat) = clients.seat(uid, pool.unwrap_or(begins_as)) else { continue };
-                        served.spawn(self.client(stream, uid, Arc::new(seat)));
+                        // Without a slot, the connection is closed.
+                        let Some(slot) = clients.slot(uid, pool.unwrap_or(begins_as)) else { continue };
+                        served.spawn(self.client(stream, uid, Arc::new(slot)));
                     }
                     Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
                 },
@@ -103,7 +103,7 @@ impl<H: RequestHandler> Server<H> {
         &self,
         stream: tokio::net::UnixStream,
         uid: u32,
-        seat: Arc<Seat>,
+        slot: Arc<ConnectionSlot>,
     ) -> impl Future<Output = ()> + use<H> {
         let (handler, rights) = (Arc::clone(&self.handler), Arc::clone(&self.rights));
         let newest = self.newest.clone();
@@ -111,7 +111,7 @@ impl<H: RequestHandler> Server<H> {
             let served = async {
                 let caller = caller_source::caller(&rights, uid).await;
                 let may_change = caller.may_change();
-                if may_change && seat.pool() == Some(Pool::Others) && !seat.move_to(Pool::Trusted) {
+                if may_change && slot.pool() == Some(Pool::Others) && !slot.move_to(Pool::Trusted) {
                     return;
                 }
                 let at_most = if may_change {
@@ -119,9 +119,9 @@ impl<H: RequestHandler> Server<H> {
                 } else {
                     limits::MAX_OTHER_MESSAGE
                 };
-                let source = CallerSource::Peer { caller, seat: Arc::clone(&seat) };
+                let source = CallerSource::Peer { caller, slot: Arc::clone(&slot) };
                 let interface = Interface { handler, source };
-                let socket = ClientSocket { stream, uid, at_most, seat: Arc::clone(&seat) };
+                let socket = ClientSocket { stream, uid, at_most, slot: Arc::clone(&slot) };
                 let connect = connection::Builder::socket(socket)
                     .server(Guid::generate())
                     .p2p()
@@ -133,7 +133,7 @@ impl<H: RequestHandler> Server<H> {
             };
             tokio::select! {
                 () = served => {}
-                () = seat.evicted() => {}
+                () = slot.evicted() => {}
             }
         }
     }

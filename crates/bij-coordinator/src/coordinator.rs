@@ -169,8 +169,14 @@ impl<P: Ports> Coordinator<P> {
             {
                 return;
             }
-            let actions = self.decide();
+            self.measure_vitals();
+            let (actions, has_read_all) = self.decide();
+            self.seen.vitals.clear();
             self.outdated.have_decided();
+            if !has_read_all {
+                // What the store could not tell may let a run start.
+                self.outdated.only_decision();
+            }
             if actions.is_empty() || !self.execute(actions) {
                 return;
             }
@@ -179,13 +185,13 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Observes everything but the units, and decides from that.
-    fn decide(&mut self) -> Vec<Action> {
-        self.observe_everything_else();
+    /// Observes everything but the units, and decides from that. Also returns whether the store could tell all.
+    fn decide(&mut self) -> (Vec<Action>, bool) {
+        let has_read_all = self.observe_everything_else();
         self.correct(&corrections(&self.state, &self.seen));
         let Decision { actions, report } = decide(&self.state, &self.seen);
         self.take_report(report);
-        actions
+        (actions, has_read_all)
     }
 
     /// Returns the uptime at which the next tick is due without any event; `None` if none is.
@@ -196,8 +202,8 @@ impl<P: Ports> Coordinator<P> {
         let report = self.state.last.as_ref().and_then(|report| report.next_decision);
         let is_anything_up = self.state.up().next().is_some();
         let health = is_anything_up.then_some(self.health_due);
-        let let_in = self.admitted_unrecorded.values().map(|let_in| let_in.until).min();
-        let due = [report, health, let_in, self.unclosed_due, self.troubles.next_try()];
+        let unrecorded = self.admitted_unrecorded.values().map(|unit| unit.until).min();
+        let due = [report, health, unrecorded, self.unclosed_due, self.troubles.next_try()];
         let due = due.into_iter().flatten().min()?;
         // Ticks before a failed operation may be tried again would find nothing to do.
         Some(self.troubles.last_try().map_or(due, |again| due.max(again)))

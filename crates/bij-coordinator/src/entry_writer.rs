@@ -23,8 +23,7 @@ impl EntryWriter {
             self.reasons = gates.map(|(at, waiting)| self.reason(at, waiting)).collect();
             self.waiting_on = Arc::clone(waiting_on);
         }
-        let extras = SpecOverlay::without_values(&run.extras);
-        QueueEntry::new(run, extras, Arc::clone(&self.reasons))
+        QueueEntry::new(run, SpecOverlay::without_values, Arc::clone(&self.reasons))
     }
 
     /// Returns a gate as a reason. If the last run has the same gate, only the time is new.

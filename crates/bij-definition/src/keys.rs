@@ -73,8 +73,8 @@ pub(crate) const KEYS: &[SpecKey] = &[
     key!(description, kind::LINE, "Description", r#""Amnesiac, total""#,
         "A description for people, in one line."),
     key!(command, kind::COMMAND, "ExecStart", r#"["/usr/bin/python3", "run.py"]"#,
-        "Program and arguments. The program is an absolute path, or a bare name that systemd searches for in its \
-         fixed path. `{config}` is replaced by `config`; `{{config}}` is the literal text."),
+        "Program and arguments. The program is an absolute path, or a name that is searched for in the \
+         experiment's `PATH`. `{config}` is replaced by `config`; `{{config}}` is the literal text."),
     key!(config, kind::VARIABLE, "", r#""/opt/brain/configs/amnesiac_001.json""#,
         "A path or text that bij passes to the command uninterpreted, also as $BIJ_CONFIG.").extra(),
     key!(directory, kind::DIRECTORY, "WorkingDirectory", r#""/opt/brain""#,

@@ -94,6 +94,8 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
         let outcome = self.ledger.close(&closing)?;
         log_end(id, &attempt, &end);
         self.prevent_restart(id, &end);
+        // The manager may answer now.
+        let facts = facts.or_else(|| logged(self.manager.facts(id), "cannot read the start limit"));
         if let Some(facts) = &facts {
             self.enforce_start_limit(id, key, &attempt, &end, facts);
         }

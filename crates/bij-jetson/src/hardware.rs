@@ -155,7 +155,7 @@ impl HardwareReading {
         Self {
             identity: Identity::read(files),
             zones: Zone::from_chips(files, chips.as_deref(), Trips::Read),
-            sensors: chip_list().and_then(|chips| Zone::other_devices(files, chips)),
+            sensors: Zone::other_devices(files, chips.as_deref()),
             cooling: CoolingDevice::all(files),
             over_current: chip_list().map(|chips| OverCurrent::from_chips(files, chips)),
             total: rails.clone().and_then(|rails| Rail::total(&rails)),

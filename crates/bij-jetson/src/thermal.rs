@@ -1,6 +1,6 @@
 //! Thermal zones with their trips, cooling devices, and which of them throttle.
 //!
-//! Sensors of the CPU, the GPU and the rest of their chip are separated from those of other devices; see [`origin`].
+//! Sensors of the CPU, the GPU and the rest of their chip are separated from those of other devices; see `measured_device`.
 //!
 //! The kernel's Documentation/driver-api/thermal/sysfs-api.rst describes the class. Zones and trips are found by type,
 //! because their numbers have no meaning.
@@ -95,9 +95,16 @@ impl Zone {
     /// Reads the sensors of other devices, sorted by name, with their own limits as trips.
     ///
     /// # Errors
-    /// [`WhyNot`] if zones cannot be listed.
-    pub(crate) fn other_devices(files: &dyn Files, chips: &[Chip]) -> Reading<Vec<Self>> {
-        Ok(Self::read(files, &SensorSources::find(files, chips)?.other, Trips::Read))
+    /// [`WhyNot`] if zones cannot be listed, or there is none and the chips of hwmon cannot be listed.
+    pub(crate) fn other_devices(
+        files: &dyn Files,
+        chips: Result<&[Chip], &WhyNot>,
+    ) -> Reading<Vec<Self>> {
+        let sources = SensorSources::find(files, chips.unwrap_or_default())?;
+        match chips {
+            Err(why) if sources.other.is_empty() => Err(why.clone()),
+            _ => Ok(Self::read(files, &sources.other, Trips::Read)),
+        }
     }
 
     fn read(files: &dyn Files, sources: &[SensorSource<'_>], trips: Trips) -> Vec<Self> {
@@ -328,7 +335,7 @@ mod tests {
         let mut tree = zone("acpitz", "50000");
         tree.set("sys/class/thermal/thermal_zone8/type", "iwlwifi_1\n");
         tree.set("sys/class/thermal/thermal_zone8/temp", "61000\n");
-        let others = |tree: &CapturedTree| Zone::other_devices(tree, &Chip::all(tree).unwrap());
+        let others = |tree: &CapturedTree| Zone::other_devices(tree, Chip::all(tree).as_deref());
         assert_eq!(names(Zone::all(&tree)), ["acpitz"]);
         assert_eq!(names(others(&tree)), ["iwlwifi_1"]);
         tree.set("sys/class/hwmon/hwmon2/name", "k10temp\n");
@@ -346,11 +353,11 @@ mod tests {
         tree.set(&at("temp1_input"), "38850\n");
         for limit in ["65261850", "0", "-273150", "2147483647", "250000"] {
             tree.set(&at("temp1_max"), format!("{limit}\n"));
-            let zones = Zone::other_devices(&tree, &Chip::all(&tree).unwrap()).unwrap();
+            let zones = Zone::other_devices(&tree, Chip::all(&tree).as_deref()).unwrap();
             assert_eq!(zones[0].trips[0].celsius, Err(WhyNot::Off), "{limit}");
         }
         tree.set(&at("temp1_fault"), "1\n");
-        let zones = Zone::other_devices(&tree, &Chip::all(&tree).unwrap()).unwrap();
+        let zones = Zone::other_devices(&tree, Chip::all(&tree).as_deref()).unwrap();
         assert_eq!(zones[0].celsius, Err(WhyNot::Off), "nothing is connected");
     }
 }

@@ -223,7 +223,7 @@ fn kill_unsupervised(
         return Ok(Outcome::Unchanged);
     };
     match ExperimentLock::take(layout, id) {
-        Ok(Some(_seat)) => {
+        Ok(Some(_lock)) => {
             let found = recovery::kill_orphans(cgroups, &mut state);
             // If the file is another user's, the counters are lost, but the processes are gone.
             let _ = state.write(layout);

@@ -34,7 +34,9 @@ pub(crate) fn statuses(
         let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
         let active_state = ActiveState::from(active.as_str());
         let down = active_state.is_down();
-        if !down && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit)) {
+        // A unit that waits for its restart has no control group.
+        let has_group = !down && !SubState::from(sub.as_str()).is_waiting_for_restart();
+        if has_group && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit)) {
             running.push((statuses.len(), group));
         }
         statuses.push(UnitStatus {

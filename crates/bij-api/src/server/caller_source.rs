@@ -6,14 +6,14 @@ use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::{Connection, fdo};
 
-use super::clients::Seat;
+use super::clients::ConnectionSlot;
 use super::{Caller, Rights};
 use crate::{Refusal, RefusalKind};
 
 /// The source of the identity of callers.
 pub(super) enum CallerSource {
     /// A socket, whose one caller was identified when it connected.
-    Peer { caller: Caller, seat: Arc<Seat> },
+    Peer { caller: Caller, slot: Arc<ConnectionSlot> },
     /// A bus, which is asked for each call.
     Bus {
         /// A connection of its own, because the one with the calls may be full of them.
@@ -45,7 +45,7 @@ impl CallerSource {
     /// Waits until a large answer may be made. A bus delivers one call after another, so there is only one.
     pub(super) async fn large_answer(&self) {
         match self {
-            Self::Peer { seat, .. } => seat.large_answer().await,
+            Self::Peer { slot, .. } => slot.large_answer().await,
             Self::Bus { .. } => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Limits of concurrent connections.
 //!
-//! A seat is one connection. Seats are in pools, so that callers who may only query never take the seats of callers who
-//! may change things. A full pool gives a new connection the seat of an idle connection, of the user who holds the most
-//! seats; the number of seats of one user is also limited. The owner of the coordinator (root, and with it the hooks)
+//! A slot is one connection. Slots are in pools, so that callers who may only query never take the slots of callers who
+//! may change things. A full pool gives a new connection the slot of an idle connection, of the user who holds the most
+//! slots; the number of slots of one user is also limited. The owner of the coordinator (root, and with it the hooks)
 //! connects to a socket of its own, which has its own pool.
 
 use std::collections::BTreeMap;
@@ -15,23 +15,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// incomplete message.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Number of seats on the owner's socket.
-pub(super) const OWNER_SEATS: usize = 192;
+/// Number of slots on the owner's socket.
+pub(super) const OWNER_SLOTS: usize = 192;
 
-/// Limits of one pool. A seat is one descriptor of the 1024 that a process has by default.
+/// Limits of one pool. A slot is one descriptor of the 1024 that a process has by default.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    seats: usize,
-    seats_per_user: usize,
+    slots: usize,
+    slots_per_user: usize,
     /// Number of large answers at the same time, until they are written; each takes some megabytes.
     answers: usize,
     answers_per_user: usize,
 }
 
-/// A pool of seats.
+/// A pool of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pool {
-    /// Connections to the owner's socket. When all seats are taken, new ones wait in its backlog.
+    /// Connections to the owner's socket. When all slots are taken, new ones wait in its backlog.
     Owner,
     /// Connections of group members, and of the owner, to the public socket.
     Trusted,
@@ -43,16 +43,16 @@ impl Pool {
     const fn bounds(self) -> Bounds {
         match self {
             Self::Owner => Bounds {
-                seats: OWNER_SEATS,
-                seats_per_user: OWNER_SEATS,
+                slots: OWNER_SLOTS,
+                slots_per_user: OWNER_SLOTS,
                 answers: 8,
                 answers_per_user: 8,
             },
             Self::Trusted => {
-                Bounds { seats: 256, seats_per_user: 256, answers: 8, answers_per_user: 8 }
+                Bounds { slots: 256, slots_per_user: 256, answers: 8, answers_per_user: 8 }
             }
             Self::Others => {
-                Bounds { seats: 256, seats_per_user: 32, answers: 8, answers_per_user: 2 }
+                Bounds { slots: 256, slots_per_user: 32, answers: 8, answers_per_user: 2 }
             }
         }
     }
@@ -60,19 +60,19 @@ impl Pool {
 
 /// The connections of one socket.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clients(Arc<Mutex<Seats>>);
+pub(super) struct Clients(Arc<Mutex<ConnectionSlots>>);
 
 #[derive(Debug, Default)]
-struct Seats {
-    /// The seats in use, in the order of arrival.
-    taken: BTreeMap<u64, SeatState>,
+struct ConnectionSlots {
+    /// The slots in use, in the order of arrival.
+    taken: BTreeMap<u64, SlotState>,
     next: u64,
-    /// Permits for large answers of each pool, and of each user in it; a user's are removed with the last seat.
+    /// Permits for large answers of each pool, and of each user in it; a user's are removed with the last slot.
     answers: BTreeMap<(Pool, Option<u32>), Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
-struct SeatState {
+struct SlotState {
     uid: u32,
     pool: Pool,
     /// Time of the last traffic.
@@ -82,9 +82,9 @@ struct SeatState {
     leave: watch::Sender<bool>,
 }
 
-/// The seat of one connection, which is free again when this is dropped.
+/// The slot of one connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionSlot {
     clients: Clients,
     nth: u64,
     leaves: watch::Receiver<bool>,
@@ -93,24 +93,24 @@ pub(super) struct Seat {
 }
 
 impl Clients {
-    /// Returns a seat in `pool` for a new connection of this user; `None` if there is none. After the rights of the user
-    /// have been looked up, [`Seat::move_to`] may change the pool.
-    pub(super) fn seat(&self, uid: u32, pool: Pool) -> Option<Seat> {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.make_room(uid, pool, None).then(|| {
+    /// Returns a slot in `pool` for a new connection of this user; `None` if there is none. After the rights of the user
+    /// have been looked up, [`ConnectionSlot::move_to`] may change the pool.
+    pub(super) fn slot(&self, uid: u32, pool: Pool) -> Option<ConnectionSlot> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.make_room(uid, pool, None).then(|| {
             let (leave, leaves) = watch::channel(false);
-            let nth = seats.next;
-            seats.next += 1;
+            let nth = slots.next;
+            slots.next += 1;
             let taken =
-                SeatState { uid, pool, active: Instant::now(), awaits_answer: false, leave };
-            seats.taken.insert(nth, taken);
-            Seat { clients: self.clone(), nth, leaves, answer: Mutex::default() }
+                SlotState { uid, pool, active: Instant::now(), awaits_answer: false, leave };
+            slots.taken.insert(nth, taken);
+            ConnectionSlot { clients: self.clone(), nth, leaves, answer: Mutex::default() }
         })
     }
 }
 
-impl Seats {
-    /// Makes sure that a seat is free, evicting another connection if necessary; returns whether there is one. `own` is not
+impl ConnectionSlots {
+    /// Makes sure that a slot is free, evicting another connection if necessary; returns whether there is one. `own` is not
     /// counted and never evicted.
     fn make_room(&mut self, uid: u32, pool: Pool, own: Option<u64>) -> bool {
         let bounds = pool.bounds();
@@ -121,18 +121,18 @@ impl Seats {
             }
         }
         let of_user = by_user.get(&uid).copied().unwrap_or(0);
-        if of_user >= bounds.seats_per_user {
+        if of_user >= bounds.slots_per_user {
             // A connection that awaits an answer is worth more than a new one of the same user.
-            return self.evict(uid, pool, own, SeatState::is_idle);
+            return self.evict(uid, pool, own, SlotState::is_idle);
         }
-        if by_user.values().sum::<usize>() < bounds.seats {
+        if by_user.values().sum::<usize>() < bounds.slots {
             return true;
         }
         let Some((most, count)) = by_user.into_iter().max_by_key(|(_, count)| *count) else {
             return false;
         };
         count > of_user
-            && (self.evict(most, pool, own, SeatState::is_idle)
+            && (self.evict(most, pool, own, SlotState::is_idle)
                 || self.evict(most, pool, own, |_| true))
     }
 
@@ -142,7 +142,7 @@ impl Seats {
         uid: u32,
         pool: Pool,
         own: Option<u64>,
-        may_go: impl Fn(&SeatState) -> bool,
+        may_go: impl Fn(&SlotState) -> bool,
     ) -> bool {
         let candidates = self.taken.iter().filter(|(nth, taken)| {
             taken.uid == uid
@@ -166,32 +166,32 @@ impl Seats {
     }
 }
 
-impl SeatState {
+impl SlotState {
     fn is_idle(&self) -> bool {
         !self.awaits_answer || self.active.elapsed() > BUSY_TIMEOUT
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// Returns as soon as the connection is evicted. Cancel-safe.
     pub(super) async fn evicted(&self) {
         let mut leaves = self.leaves.clone();
-        // The sender lives as long as the seat.
+        // The sender lives as long as the slot.
         let _ = leaves.wait_for(|leave| *leave).await;
     }
 
-    /// Returns the pool of the seat.
+    /// Returns the pool of the slot.
     pub(super) fn pool(&self) -> Option<Pool> {
-        let seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.taken.get(&self.nth).map(|taken| taken.pool)
+        let slots = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.taken.get(&self.nth).map(|taken| taken.pool)
     }
 
-    /// Moves the connection to a seat in another pool; returns `false` if there is none.
+    /// Moves the connection to a slot in another pool; returns `false` if there is none.
     pub(super) fn move_to(&self, pool: Pool) -> bool {
-        let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(uid) = seats.taken.get(&self.nth).map(|taken| taken.uid) else { return false };
-        let has_room = seats.make_room(uid, pool, Some(self.nth));
-        if let Some(taken) = seats.taken.get_mut(&self.nth).filter(|_| has_room) {
+        let mut slots = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(uid) = slots.taken.get(&self.nth).map(|taken| taken.uid) else { return false };
+        let has_room = slots.make_room(uid, pool, Some(self.nth));
+        if let Some(taken) = slots.taken.get_mut(&self.nth).filter(|_| has_room) {
             taken.pool = pool;
         }
         has_room
@@ -209,8 +209,8 @@ impl Seat {
     }
 
     fn touch(&self, awaits_answer: bool) {
-        let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = seats.taken.get_mut(&self.nth) {
+        let mut slots = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = slots.taken.get_mut(&self.nth) {
             (taken.active, taken.awaits_answer) = (Instant::now(), awaits_answer);
         }
     }
@@ -219,11 +219,11 @@ impl Seat {
     /// answers, and the work that other clients wait for.
     pub(super) async fn large_answer(&self) {
         let (of_user, in_all) = {
-            let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some((uid, pool)) = seats.taken.get(&self.nth).map(|it| (it.uid, it.pool)) else {
+            let mut slots = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some((uid, pool)) = slots.taken.get(&self.nth).map(|it| (it.uid, it.pool)) else {
                 return;
             };
-            (seats.answers(pool, Some(uid)), seats.answers(pool, None))
+            (slots.answers(pool, Some(uid)), slots.answers(pool, None))
         };
         // The user's permit comes first, so that no user blocks a permit that others could use. The semaphores are never
         // closed.
@@ -234,12 +234,12 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut seats = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = seats.taken.remove(&self.nth) else { return };
-        if !seats.taken.values().any(|taken| taken.uid == left.uid) {
-            seats.answers.retain(|(_, uid), _| *uid != Some(left.uid));
+        let mut slots = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left) = slots.taken.remove(&self.nth) else { return };
+        if !slots.taken.values().any(|taken| taken.uid == left.uid) {
+            slots.answers.retain(|(_, uid), _| *uid != Some(left.uid));
         }
     }
 }
@@ -248,26 +248,26 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn is_leaving(seat: &Seat) -> bool {
-        *seat.leaves.borrow()
+    fn is_leaving(slot: &ConnectionSlot) -> bool {
+        *slot.leaves.borrow()
     }
 
     #[test]
     fn a_flood_of_one_user_affects_only_that_user() {
         let clients = Clients::default();
         let others = Pool::Others.bounds();
-        let seats: Vec<Seat> =
-            (0..others.seats_per_user).filter_map(|_| clients.seat(1000, Pool::Others)).collect();
-        seats[0].received();
-        let newest = clients.seat(1000, Pool::Others).unwrap();
-        assert!(is_leaving(&seats[1]) && !is_leaving(&seats[0]), "the oldest idle one is evicted");
-        for seat in &seats {
-            seat.received();
+        let slots: Vec<ConnectionSlot> =
+            (0..others.slots_per_user).filter_map(|_| clients.slot(1000, Pool::Others)).collect();
+        slots[0].received();
+        let newest = clients.slot(1000, Pool::Others).unwrap();
+        assert!(is_leaving(&slots[1]) && !is_leaving(&slots[0]), "the oldest idle one is evicted");
+        for slot in &slots {
+            slot.received();
         }
         newest.received();
-        assert!(clients.seat(1000, Pool::Others).is_none(), "all await an answer");
-        assert!(clients.seat(1001, Pool::Others).is_some());
-        drop(seats);
+        assert!(clients.slot(1000, Pool::Others).is_none(), "all await an answer");
+        assert!(clients.slot(1001, Pool::Others).is_some());
+        drop(slots);
         drop(newest);
         assert!(clients.0.lock().unwrap().taken.is_empty(), "closed connections leave no state");
     }
@@ -275,41 +275,42 @@ mod tests {
     #[test]
     fn floods_of_many_users_block_neither_a_new_user_nor_a_member() {
         let clients = Clients::default();
-        let flood: Vec<Seat> = (20_001..20_021)
+        let flood: Vec<ConnectionSlot> = (20_001..20_021)
             .flat_map(|uid| (0..50).map(move |_| uid))
             .filter_map(|uid| {
-                let seat = clients.seat(uid, Pool::Others)?;
-                seat.received();
-                Some(seat)
+                let slot = clients.slot(uid, Pool::Others)?;
+                slot.received();
+                Some(slot)
             })
             .collect();
-        let staying = flood.iter().filter(|seat| !is_leaving(seat)).count();
-        assert_eq!(staying, Pool::Others.bounds().seats);
-        let stranger = clients.seat(1000, Pool::Others).unwrap();
+        let staying = flood.iter().filter(|slot| !is_leaving(slot)).count();
+        assert_eq!(staying, Pool::Others.bounds().slots);
+        let stranger = clients.slot(1000, Pool::Others).unwrap();
         assert!(!is_leaving(&stranger));
-        let member = clients.seat(1001, Pool::Others).unwrap();
+        let member = clients.slot(1001, Pool::Others).unwrap();
         assert!(member.move_to(Pool::Trusted));
         for uid in 20_001..20_021 {
-            drop(clients.seat(uid, Pool::Others));
+            drop(clients.slot(uid, Pool::Others));
         }
         assert!(
             !is_leaving(&member) && !is_leaving(&stranger),
-            "users with few seats are not evicted"
+            "users with few slots are not evicted"
         );
     }
 
     #[tokio::test]
     async fn large_answers_wait_for_one_another_until_they_are_written() {
         let clients = Clients::default();
-        let seats: Vec<Seat> = (0..3).filter_map(|_| clients.seat(1000, Pool::Others)).collect();
-        seats[0].large_answer().await;
-        seats[1].large_answer().await;
-        let third = seats[2].large_answer();
+        let slots: Vec<ConnectionSlot> =
+            (0..3).filter_map(|_| clients.slot(1000, Pool::Others)).collect();
+        slots[0].large_answer().await;
+        slots[1].large_answer().await;
+        let third = slots[2].large_answer();
         let waits = tokio::time::timeout(Duration::from_millis(20), third).await;
         assert!(waits.is_err(), "two at a time per user");
-        let other = clients.seat(1001, Pool::Others).unwrap();
+        let other = clients.slot(1001, Pool::Others).unwrap();
         other.large_answer().await;
-        seats[0].written();
-        seats[2].large_answer().await;
+        slots[0].written();
+        slots[2].large_answer().await;
     }
 }

@@ -62,8 +62,8 @@ async fn client_of(uid: u32) -> Client {
     let (newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Arc::new(Clients::default().seat(uid, Pool::Others).unwrap());
-    let serving = server.client(theirs, uid, seat);
+    let slot = Arc::new(Clients::default().slot(uid, Pool::Others).unwrap());
+    let serving = server.client(theirs, uid, slot);
     tokio::spawn(async move {
         serving.await;
         // The server ends when the sender of changes is dropped.

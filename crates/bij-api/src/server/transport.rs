@@ -15,7 +15,7 @@ use zbus::connection::socket::{ReadHalf, Socket, Split, WriteHalf};
 use zbus::export::async_trait::async_trait;
 use zbus::fdo::ConnectionCredentials;
 
-use super::clients::Seat;
+use super::clients::ConnectionSlot;
 use framing::Framing;
 
 /// Time for a client to read a whole message.
@@ -29,7 +29,7 @@ pub(super) struct ClientSocket {
     pub(super) uid: u32,
     /// Length of the longest message that is accepted.
     pub(super) at_most: usize,
-    pub(super) seat: Arc<Seat>,
+    pub(super) slot: Arc<ConnectionSlot>,
 }
 
 #[derive(Debug)]
@@ -37,14 +37,14 @@ pub(super) struct ClientReader {
     stream: OwnedReadHalf,
     uid: u32,
     framing: Framing,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
 }
 
 #[derive(Debug)]
 pub(super) struct ClientWriter {
     stream: OwnedWriteHalf,
     uid: u32,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
     /// Deadline of the message that is being written.
     due: Option<Instant>,
 }
@@ -54,10 +54,10 @@ impl Socket for ClientSocket {
     type WriteHalf = ClientWriter;
 
     fn split(self) -> Split<ClientReader, ClientWriter> {
-        let Self { stream, uid, at_most, seat } = self;
+        let Self { stream, uid, at_most, slot } = self;
         let (read, write) = stream.into_split();
-        let writer = ClientWriter { stream: write, uid, seat: Arc::clone(&seat), due: None };
-        let reader = ClientReader { stream: read, uid, framing: Framing::new(at_most), seat };
+        let writer = ClientWriter { stream: write, uid, slot: Arc::clone(&slot), due: None };
+        let reader = ClientReader { stream: read, uid, framing: Framing::new(at_most), slot };
         Split::new(reader, writer)
     }
 }
@@ -75,7 +75,7 @@ impl ReadHalf for ClientReader {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.seat.received();
+        self.slot.received();
         Ok((count, Vec::new()))
     }
 
@@ -93,7 +93,7 @@ impl WriteHalf for ClientWriter {
         let written = written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if written == buffer.len() {
             self.due = None;
-            self.seat.written();
+            self.slot.written();
         }
         Ok(written)
     }

@@ -34,8 +34,7 @@ fn entry(run: &QueuedRun) -> QueueEntry {
         QueueState::Waiting | QueueState::Starting { .. } | QueueState::Running => None,
     };
     let reason = gate.map(|gate| WaitReason::from(&WaitingOn { gate, since: run.submitted }));
-    let extras = SpecOverlay::without_values(&run.extras);
-    QueueEntry::new(run, extras, reason.into_iter().collect())
+    QueueEntry::new(run, SpecOverlay::without_values, reason.into_iter().collect())
 }
 
 /// Returns one run, and the runs that go first.

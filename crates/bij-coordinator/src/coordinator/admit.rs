@@ -14,7 +14,7 @@ use crate::policy::admission::{self, StartCase};
 use crate::policy::requeue_interrupted;
 use crate::{Now, Ports, StartRequest};
 
-/// How long a unit that was admitted without a record counts as starting, in microseconds.
+/// How long a unit that was admitted without a record counts as starting.
 const UNRECORDED_START_TIMEOUT: TimeSpan = TimeSpan::from_secs(30);
 /// How long a refused start is remembered: on a loaded machine the signal of its skip arrives late.
 const REFUSAL_KEPT: TimeSpan = TimeSpan::from_secs(600);
@@ -87,11 +87,11 @@ impl<P: Ports> Coordinator<P> {
         }
         self.catch_up();
         match self.state.up_of(experiment).cloned() {
-            Some(run) if run.state == QueueState::Running => self.requeue_skipped(run),
+            Some(run) if run.state == QueueState::Running => self.requeue_skipped(run, invocation),
             // It is `Starting`: its start is retried.
             Some(_) => {}
             None if self.state.runs_of(experiment).next().is_some() => {}
-            None => self.queue_skipped(experiment),
+            None => self.queue_skipped(experiment, invocation),
         }
     }
 
@@ -217,14 +217,16 @@ impl<P: Ports> Coordinator<P> {
         self.admitted_unrecorded.insert(run.run.experiment.clone(), admitted);
     }
 
-    fn requeue_skipped(&mut self, run: QueuedRun) {
+    fn requeue_skipped(&mut self, run: QueuedRun, invocation: InvocationId) {
         let why = self.note_skip(&run.run);
         let (from, state) = (Some(run.state), QueueState::Waiting);
-        // If the store does not take it, the run is later found to be down.
-        let _ = self.change(&[Change::State { run: run.run, from, state, why }]);
+        if self.change(&[Change::State { run: run.run, from, state, why }]).is_err() {
+            // The unit's next change reports the skip again.
+            self.refused.remove(&invocation);
+        }
     }
 
-    fn queue_skipped(&mut self, experiment: &ExperimentId) {
+    fn queue_skipped(&mut self, experiment: &ExperimentId, invocation: InvocationId) {
         // An experiment without a usable definition is not to be started.
         let Some(terms) = self.terms_of(experiment) else { return };
         let submission = Submission {
@@ -235,9 +237,10 @@ impl<P: Ports> Coordinator<P> {
             by: SERVICE_MANAGER.to_owned(),
             origin: Origin::Start,
         };
-        // A store that fails is a trouble by now; the unit's next change reports the skip again.
-        for run in self.queue_runs(&[submission]).unwrap_or_default() {
-            self.note_skip(&run);
+        match self.queue_runs(&[submission]) {
+            Ok(runs) => runs.iter().for_each(|run| drop(self.note_skip(run))),
+            // The unit's next change reports the skip again.
+            Err(_) => drop(self.refused.remove(&invocation)),
         }
     }
 

@@ -64,9 +64,8 @@ impl<P: Ports> Coordinator<P> {
         for order in orders {
             match order {
                 UnitOrder::Start { change, run } => {
-                    let is_let_start =
-                        outcomes[change] == Outcome::Changed || before.contains(&run);
-                    if is_let_start {
+                    let is_admitted = outcomes[change] == Outcome::Changed || before.contains(&run);
+                    if is_admitted {
                         self.start(run);
                     } else {
                         // The run has ended meanwhile.

@@ -15,7 +15,7 @@ use bij_core::{
 use super::catch_up::{newest_attempt, newest_attempt_of};
 use super::outdated::OutdatedUnits;
 use super::{Coordinator, trouble::TroubleSource};
-use crate::policy::recovery::{is_unclosed, is_without_claim};
+use crate::policy::recovery::{is_down, is_unclosed, is_without_claim};
 use crate::policy::{LastAttempt, MissingUnit, UntrackedUnit, Vitals};
 use crate::{Ports, RequestError};
 
@@ -69,7 +69,16 @@ impl<P: Ports> Coordinator<P> {
                     }
                     read
                 } else {
-                    units.list_named(&ids).await?
+                    let mut listed = units.list_named(&ids).await?;
+                    // The end of an attempt that is closed here names the restarts of its unit.
+                    for unit in &mut listed {
+                        if unit.active_state == ActiveState::Failed
+                            && let Ok(status) = units.status(&unit.id).await
+                        {
+                            *unit = status;
+                        }
+                    }
+                    listed
                 };
                 for id in &ids {
                     self.seen.units.remove(id);
@@ -89,8 +98,9 @@ impl<P: Ports> Coordinator<P> {
         Ok(())
     }
 
-    /// Reads everything else that a decision needs. What the store cannot tell now stands as last observed.
-    pub(super) fn observe_everything_else(&mut self) {
+    /// Reads everything else that a decision needs. What the store cannot tell now stands as last observed. Returns
+    /// whether the store could tell all.
+    pub(super) fn observe_everything_else(&mut self) -> bool {
         self.seen.sample = self.adapters.board.sample();
         let is_reachable = self.seen.unreachable.is_none();
         let read_units = if is_reachable {
@@ -100,17 +110,16 @@ impl<P: Ports> Coordinator<P> {
             Ok(())
         };
         let read = read_units.and_then(|()| self.observe_dependencies(None));
-        if let Err(error) = read {
-            self.troubles.record(TroubleSource::Store, &error, self.seen.now);
+        if let Err(error) = &read {
+            self.troubles.record(TroubleSource::Store, error, self.seen.now);
         }
-        if !is_reachable {
-            // Outdated states of units allow no conclusions.
-            return;
+        // Outdated states of units allow no conclusions.
+        if is_reachable {
+            self.observe_definition_terms();
+            let Self { state, seen, .. } = self;
+            state.stops.retain(|id, _| seen.is_up(id) || state.busy.contains_key(id));
         }
-        self.measure_vitals();
-        self.observe_definition_terms();
-        let Self { state, seen, .. } = self;
-        state.stops.retain(|id, _| seen.is_up(id) || state.busy.contains_key(id));
+        read.is_ok()
     }
 
     /// Finds the units that are up although no queued run of their experiment is.
@@ -237,10 +246,9 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Measures the runs that are up, if a health check is due.
-    fn measure_vitals(&mut self) {
-        self.seen.vitals.clear();
+    pub(super) fn measure_vitals(&mut self) {
         let uptime = self.seen.now.uptime;
-        if uptime < self.health_due {
+        if uptime < self.health_due || self.seen.unreachable.is_some() {
             return;
         }
         self.health_due = uptime + self.state.settings.health_interval();
@@ -288,6 +296,17 @@ impl<P: Ports> Coordinator<P> {
 
     /// Finds the ends of unclosed attempts, if a search is due.
     fn observe_unclosed(&mut self) {
+        let Self { state, seen, admitted_unrecorded, .. } = self;
+        let found = seen.unclosed.len();
+        let unclosed = std::mem::take(&mut seen.unclosed).into_iter().filter(|(run, _)| {
+            is_down(&run.experiment, state, seen)
+                && !admitted_unrecorded.contains_key(&run.experiment)
+        });
+        seen.unclosed = unclosed.collect();
+        if seen.unclosed.len() < found {
+            // A unit has come up since: what is left then has another end.
+            self.schedule_unclosed_search();
+        }
         if self.unclosed_due.is_none_or(|due| self.seen.now.uptime < due) {
             return;
         }

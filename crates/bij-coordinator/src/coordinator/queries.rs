@@ -149,7 +149,7 @@ impl<P: Ports> Coordinator<P> {
     fn refresh(&mut self, now: Now) {
         self.begin_request(now);
         let can_tell = self.outdated.knows_all_units() || self.seen.unreachable.is_some();
-        if self.outdated.is_report_outdated() && can_tell && !self.decide().is_empty() {
+        if self.outdated.is_report_outdated() && can_tell && !self.decide().0.is_empty() {
             // The report schedules nothing for a gate that has just opened.
             self.outdated.only_decision();
         }

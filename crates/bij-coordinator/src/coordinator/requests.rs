@@ -67,8 +67,7 @@ impl<P: Ports> Coordinator<P> {
             }
         }
         let plan = plan::edit(&self.state, &self.seen, queued, edit, unknown, by)?;
-        let changed = self.carry_out(plan, by)?;
-        let outcome = changed.get(&run).copied().unwrap_or(Outcome::Unchanged);
+        let outcome = self.carry_out_one(&plan)?;
         Ok(RunOutcome::new(run, outcome))
     }
 

@@ -119,7 +119,9 @@ pub(super) fn note(run: &RunId, health: &Health) -> Change {
 }
 
 fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemory {
-    let restarted = before.is_some_and(|before| before.restarts < vitals.restarts);
+    let known = before.and_then(|before| before.restarts);
+    // A listing does not say how often a unit was restarted.
+    let restarted = known.zip(vitals.restarts).is_some_and(|(known, now)| known < now);
     let is_same_step = |before: &&HealthMemory| {
         before.step == vitals.step && before.invocation == vitals.invocation
     };
@@ -133,7 +135,7 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
         health,
         step: vitals.step,
         stepped_at,
-        restarts: vitals.restarts,
+        restarts: vitals.restarts.or(known),
         invocation: vitals.invocation,
     }
 }

@@ -105,7 +105,8 @@ pub(super) fn close(state: &State, seen: &Observation) -> Vec<Action> {
     down.map(|(run, end)| Action::Close { run: run.clone(), end: Box::new(end.clone()) }).collect()
 }
 
-fn is_down(experiment: &ExperimentId, state: &State, seen: &Observation) -> bool {
+/// Returns whether an experiment's unit is down, and nothing is under way that changes that.
+pub(crate) fn is_down(experiment: &ExperimentId, state: &State, seen: &Observation) -> bool {
     !seen.is_up(experiment)
         && !seen.is_coming_up(experiment)
         && !state.busy.contains_key(experiment)

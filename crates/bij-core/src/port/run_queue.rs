@@ -161,13 +161,25 @@ pub fn newest_run(
     store: &(impl Ledger + RunQueue),
     experiment: &ExperimentId,
 ) -> Result<Option<RunId>, LedgerError> {
-    let mut newest = store.tally(experiment)?.last.map(|last| last.run);
-    loop {
-        let number = newest.as_ref().map_or(1, |run| run.number.0.saturating_add(1));
-        let next = RunId { experiment: experiment.clone(), number: RunNumber(number) };
-        if store.run_state(&RunRef::Run(next.clone()))?.is_none() {
-            return Ok(newest);
+    let last = store.tally(experiment)?.last.map_or(0, |last| last.run.number.0);
+    let named = |number| RunId { experiment: experiment.clone(), number: RunNumber(number) };
+    let exists = |number| Ok(store.run_state(&RunRef::Run(named(number)))?.is_some());
+    // Numbers have no gaps: a logarithmic number of queries finds the highest.
+    let (mut known, mut step) = (last, 1);
+    let mut missing = loop {
+        let next = known.saturating_add(step);
+        if next == known || !exists(next)? {
+            break next;
         }
-        newest = Some(next);
+        (known, step) = (next, step.saturating_mul(2));
+    };
+    while missing.saturating_sub(known) > 1 {
+        let middle = known + (missing - known) / 2;
+        if exists(middle)? {
+            known = middle;
+        } else {
+            missing = middle;
+        }
     }
+    Ok((known > 0).then(|| named(known)))
 }

@@ -125,9 +125,13 @@ impl From<&QueueState> for EntryState {
 }
 
 impl QueueEntry {
-    /// Returns the entry of a run that has not ended. Its `extras` are those of the run without the values of variables,
-    /// which only the experiment's user and root may read.
-    pub fn new(run: &QueuedRun, extras: String, waiting_on: Arc<[WaitReason]>) -> Self {
+    /// Returns the entry of a run that has not ended. `without_values` removes the values of variables from extras (TOML):
+    /// only the experiment's user and root may read them.
+    pub fn new(
+        run: &QueuedRun,
+        without_values: impl FnOnce(&str) -> String,
+        waiting_on: Arc<[WaitReason]>,
+    ) -> Self {
         let QueuedRun {
             run: RunId { experiment, number },
             state,
@@ -135,7 +139,7 @@ impl QueueEntry {
             place,
             bypassed,
             submitted,
-            extras: _,
+            extras,
             by,
             origin,
             stop,
@@ -157,7 +161,7 @@ impl QueueEntry {
             after: after.clone(),
             now: *now,
             bypassed: *bypassed,
-            extras,
+            extras: without_values(extras),
             health: None,
             health_reason: None,
             stop_requested_by: stop.clone(),

@@ -1,8 +1,8 @@
 //! Atomic replacement of files.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -76,11 +76,13 @@ fn draft(target: &Path, content: &[u8], readers: Readers) -> io::Result<NamedTem
     let directory = parent(target);
     fs::create_dir_all(directory)?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
+    // Errors then name no temporary file.
+    let open = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut draft =
-        Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(directory)?;
+        Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").make_in(directory, open)?;
     // Independent of the umask.
     draft.as_file().set_permissions(Permissions::from_mode(readers.mode()))?;
-    draft.write_all(content)?;
+    draft.as_file_mut().write_all(content)?;
     Ok(draft)
 }
 

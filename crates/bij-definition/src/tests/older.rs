@@ -12,7 +12,7 @@ fn with_env(env: &str) -> Result<Parsed, DefinitionError> {
 #[test]
 fn the_older_variables_set_limits_and_reach_the_process() {
     let parsed = with_env(
-        "# Resource LimitsSpec\nEXPERIMENT_RAM_LIMIT=8G\nEXPERIMENT_CPU_QUOTA=100%\n\n\
+        "# Resource Limits\nEXPERIMENT_RAM_LIMIT=8G\nEXPERIMENT_CPU_QUOTA=100%\n\n\
          # Jetson Orin Specific\nNVPMODEL_MODE=0  # 0 = MAXN (max performance)\nMAX_TEMP_CELSIUS=80\n\
          A=env\n",
     )

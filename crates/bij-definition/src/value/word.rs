@@ -150,7 +150,7 @@ pub(crate) fn cpu_set(node: &ValueNode) -> Result<CpuSet, ParseFault> {
     text.parse().map_err(|_| node.instead_of(expected))
 }
 
-/// Reads a program: an absolute path, or a bare name that systemd searches for in its fixed path.
+/// Reads a program: an absolute path, or a name that is searched for in the experiment's `PATH`.
 ///
 /// systemd refuses quotes and backslashes in the path of a program (`string_is_safe`) and interprets a leading
 /// `-`, `@`, `:`, `+`, `!` or `|` as a prefix, so these characters are refused here.

@@ -221,6 +221,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut fresh = NamedTempFile::new_in(path.parent().unwrap_or(path))?;
     fresh.as_file().set_permissions(Permissions::from_mode(0o644))?;
     fresh.write_all(text.as_bytes())?;
+    // The next boot reads it, even after a power cut.
+    fresh.as_file().sync_all()?;
     fresh.persist(path)?;
     Ok(())
 }

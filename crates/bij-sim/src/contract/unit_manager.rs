@@ -227,6 +227,13 @@ async fn list_and_status_agree(lab: &impl UnitLab) {
         assert!(limit.is_none() || limit == alone.resources.memory_max);
     }
     assert!(list.is_sorted_by(|a, b| a.id < b.id), "each once, in alphabetical order");
+    let named = [running.clone(), id("listed-never")];
+    let named = lab.manager().list_named(&named).await.expect(ANSWERS);
+    let row = list.iter().find(|row| row.id == running).expect("it is listed");
+    let ids: Vec<&ExperimentId> = named.iter().map(|unit| &unit.id).collect();
+    assert_eq!(ids, [&running], "a unit that is not loaded is left out");
+    assert_eq!(named[0].invocation, row.invocation);
+    assert_eq!(lab.manager().list_named(&[]).await.expect(ANSWERS), []);
     lab.manager().stop(&running).await.expect(ANSWERS);
     lab.manager().reset_failed(&failed).await.expect(ANSWERS);
 }

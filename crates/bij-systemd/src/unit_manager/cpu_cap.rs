@@ -84,11 +84,12 @@ impl SystemdUnits {
     }
 
     pub(super) async fn remove_cpu_cap(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
+        let bus = self.bus()?;
         let record_file = self.dirs.cpu_cap_record(&id.unit_name());
         if !record_file.exists() {
             return Ok(Outcome::Unchanged);
         }
-        let properties = self.bus()?.unit(id).await?;
+        let properties = bus.unit(id).await?;
         let cap_state = self.read_cpu_cap(id, properties.cpu_quota());
         let Some(record) = &cap_state.record else {
             // An operator has set another quota since; it stays.

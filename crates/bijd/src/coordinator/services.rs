@@ -99,7 +99,7 @@ impl Services<'_> {
             // An error means that the loop has ended.
             drop(outage.wait_for(Option::is_none).await);
             if settings_are_wrong {
-                // It has been logged; this makes it one of the troubles that are env.
+                // It has been logged; this makes it one of the troubles that `bij status` shows.
                 drop(self.reload.reload(&self.handle, "the start").await);
             }
             report_events(&self.handle, newest, &self.notify).await;

@@ -141,8 +141,8 @@ proptest! {
             let (_newest, watched) = watch::channel(0);
             let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let seat = Arc::new(Clients::default().seat(0, Pool::Others).unwrap());
-            let served = tokio::spawn(server.client(theirs, 0, seat));
+            let slot = Arc::new(Clients::default().slot(0, Pool::Others).unwrap());
+            let served = tokio::spawn(server.client(theirs, 0, slot));
             let mut ours = ours.into_std().unwrap();
             ours.set_nonblocking(false).unwrap();
             if greeted {

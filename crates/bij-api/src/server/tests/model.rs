@@ -185,8 +185,7 @@ fn gate() -> WaitingOn {
 }
 
 fn entry(run: &QueuedRun) -> QueueEntry {
-    let extras = SpecOverlay::without_values(&run.extras);
-    QueueEntry::new(run, extras, [WaitReason::from(&gate())].into())
+    QueueEntry::new(run, SpecOverlay::without_values, [WaitReason::from(&gate())].into())
 }
 
 impl QueueQueries for Model {

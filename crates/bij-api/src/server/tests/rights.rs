@@ -71,8 +71,8 @@ async fn a_claimed_user_id_is_not_believed() {
     let (_newest, watched) = watch::channel(0);
     let server = Server::new(Arc::new(Model::default()), Rights::system(), watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Arc::new(Clients::default().seat(STRANGER, Pool::Others).unwrap());
-    tokio::spawn(server.client(theirs, STRANGER, seat));
+    let slot = Arc::new(Clients::default().slot(STRANGER, Pool::Others).unwrap());
+    tokio::spawn(server.client(theirs, STRANGER, slot));
     let ours = ours.into_std().unwrap();
     let claims_root = connection::Builder::unix_stream(ours).user_id(0).p2p();
     let error = Client::over(claims_root).await.unwrap_err();

@@ -211,8 +211,8 @@ async fn peer() -> (Connection, watch::Sender<u64>) {
     let uid = nix::unistd::geteuid().as_raw();
     let server = Server::new(Arc::new(Model::default()), Rights::User { uid }, watched);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let seat = Arc::new(Clients::default().seat(uid, Pool::Others).unwrap());
-    tokio::spawn(server.client(theirs, uid, seat));
+    let slot = Arc::new(Clients::default().slot(uid, Pool::Others).unwrap());
+    tokio::spawn(server.client(theirs, uid, slot));
     let ours = ours.into_std().unwrap();
     (connection::Builder::unix_stream(ours).p2p().build().await.unwrap(), newest)
 }

@@ -78,3 +78,13 @@ fn what_is_over_is_forgotten() {
     world.seen.vitals.clear();
     assert!(world.decide().report.health.is_empty());
 }
+
+#[test]
+fn a_listing_without_restarts_is_no_restart() {
+    let mut world = World::new([waiting("a#1").running()]);
+    assert_eq!(judge(&mut world, 600, Vitals { restarts: None, ..at_step(1) }), [""; 0]);
+    assert_eq!(judge(&mut world, 630, at_step(2)), [""; 0], "it was never restarted");
+    assert_eq!(judge(&mut world, 660, Vitals { restarts: None, ..at_step(3) }), [""; 0]);
+    let restarted = judge(&mut world, 690, Vitals { restarts: Some(1), ..at_step(4) });
+    assert_eq!(restarted, ["was restarted, 1 times by now"], "known from before the listing");
+}

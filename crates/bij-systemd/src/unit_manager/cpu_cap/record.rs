@@ -5,8 +5,9 @@
 //! The record is written before the cap is set. A record of a cap that was never set does no harm, because it
 //! does not match the file.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bij_core::{CpuQuota, Limit};
@@ -54,6 +55,8 @@ impl CapRecord {
         let directory = path.parent().unwrap_or(path);
         fs::create_dir_all(directory)?;
         let mut new = NamedTempFile::new_in(directory)?;
+        // A member who stops the unit through polkit reads it, too.
+        new.as_file().set_permissions(Permissions::from_mode(0o644))?;
         new.write_all(text.as_bytes())?;
         new.persist(path)?;
         Ok(())
