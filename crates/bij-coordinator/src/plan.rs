@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     /// Runs whose units are stopped once the changes are in the store.
     pub(crate) stops: Vec<RunId>,
-    /// Runs that no longer wait after a failed start.
+    /// Runs whose back-off after a failed start is dropped.
     pub(crate) retried: Vec<RunId>,
 }
 

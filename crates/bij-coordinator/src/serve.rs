@@ -77,12 +77,12 @@ impl<P: Ports> Handle<P> {
         let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
         let (newest_sender, newest) = watch::channel(0);
         let (running_sender, running_experiments) = watch::channel(Arc::default());
-        let (wish_sender, power_target) = watch::channel(PowerTarget::default());
+        let (target_sender, power_target) = watch::channel(PowerTarget::default());
         let inbox = Inbox {
             receiver,
             newest: newest_sender,
             running_experiments: running_sender,
-            power_target: wish_sender,
+            power_target: target_sender,
         };
         (Self { sender, newest, running_experiments, power_target }, inbox)
     }

@@ -1,8 +1,8 @@
 //! Keeps the copy of the queue equal to the store.
 
-use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError, RunQueue};
 use std::collections::BTreeMap;
 
+use bij_core::port::{AttemptQuery, DefinitionSource, Ledger, LedgerError, RunQueue};
 use bij_core::queue::{Event, EventKind, QueueState, QueuedRun, RunRef};
 use bij_core::{Attempt, Cause, RunId, RunNumber};
 
@@ -151,7 +151,8 @@ impl<P: Ports> Coordinator<P> {
                     return self.load();
                 }
                 self.seq = event.seq;
-                if self.apply_event(&event) == EventEffect::MustReload {
+                let must_reload = self.apply_event(&event);
+                if must_reload {
                     return self.load();
                 }
             }
@@ -161,28 +162,24 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Applies one event. The coordinator's own events repeat what is known, in the same order, so each event is
-    /// applied whatever its writer.
-    fn apply_event(&mut self, event: &Event) -> EventEffect {
+    /// Applies one event, and returns whether the queue must be read again instead. The coordinator's own events
+    /// repeat what is known, in the same order, so each event is applied whatever its writer.
+    fn apply_event(&mut self, event: &Event) -> bool {
         let run = event.experiment.clone().zip(event.run);
-        let Some((experiment, number)) = run else { return EventEffect::Unchanged };
+        let Some((experiment, number)) = run else { return false };
         let run = RunId { experiment, number };
         let known = self.state.runs.get(&run).map(|run| run.state.clone());
         let state = match event.kind {
             EventKind::Submitted => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
                 // If the run has ended by now, a later event says so, or it was never known.
-                return if known.is_some() {
-                    EventEffect::Unchanged
-                } else {
-                    EventEffect::MustReload
-                };
+                return known.is_none();
             }
             EventKind::RunEnded => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
                 self.state.forget(&run);
                 self.unit_changed(run.experiment);
-                return EventEffect::Changed;
+                return false;
             }
             EventKind::AttemptBegun => {
                 // An event that is newer than the queue is of this boot, so the run is not interrupted.
@@ -193,20 +190,20 @@ impl<P: Ports> Coordinator<P> {
             EventKind::Released | EventKind::Requeued => QueueState::Waiting,
             EventKind::Held => match (&known, event.data.get("by")) {
                 (_, Some(by)) => QueueState::Held { by: by.clone() },
-                (Some(QueueState::Held { .. }), None) => return EventEffect::Unchanged,
-                (_, None) => return EventEffect::MustReload,
+                (Some(QueueState::Held { .. }), None) => return false,
+                (_, None) => return true,
             },
             EventKind::StopRequested => {
                 let Some(queued) = self.state.runs.get_mut(&run) else {
-                    return EventEffect::Unchanged;
+                    return false;
                 };
                 queued.stop = event.data.get("by").cloned();
                 self.unit_changed(run.experiment);
-                return EventEffect::Changed;
+                return false;
             }
             EventKind::AttemptEnded => {
                 self.unit_changed(run.experiment);
-                return EventEffect::Changed;
+                return false;
             }
             EventKind::Edited
             | EventKind::Heat
@@ -221,33 +218,24 @@ impl<P: Ports> Coordinator<P> {
             | EventKind::Health
             | EventKind::CoordinatorStarted
             | EventKind::QueueLost
-            | EventKind::Reloaded => return EventEffect::Unchanged,
+            | EventKind::Reloaded => return false,
         };
         match (known, self.state.runs.get_mut(&run)) {
             (Some(known), Some(queued)) if known == state => {
                 queued.forget_stop_unless_running();
-                EventEffect::Unchanged
+                false
             }
             (_, Some(queued)) => {
                 queued.state = state;
                 queued.forget_stop_unless_running();
                 self.state.interrupted.remove(&run);
                 self.unit_changed(run.experiment);
-                EventEffect::Changed
+                false
             }
             // An attempt of a run that was never submitted, or that has ended by now.
-            (_, None) => EventEffect::MustReload,
+            (_, None) => true,
         }
     }
-}
-
-/// Effect of an event on the copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EventEffect {
-    Unchanged,
-    Changed,
-    /// The queue must be read again.
-    MustReload,
 }
 
 /// Returns the newest attempt of a run.

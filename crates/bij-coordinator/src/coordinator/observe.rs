@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::{
-    AttemptQuery, Board, DefinitionSource, Handover, Ledger, LedgerError, RunQueue,
+    AttemptQuery, Board, DefinitionSource, Handover, Ledger, LedgerError, RunQueue, UnitError,
+    UnitManager,
 };
-use bij_core::port::{UnitError, UnitManager};
 use bij_core::queue::{Claim, Dependency, GroupName, QueueState, QueuedRun, RunRef};
 use bij_core::{
     ActiveState, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState, StartLimit,

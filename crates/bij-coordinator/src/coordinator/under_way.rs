@@ -75,7 +75,7 @@ pub(super) enum Failure {
     Permanent(String),
 }
 
-/// Delay before a failed stop is tried again, in microseconds.
+/// Delay before a failed stop is tried again.
 const STOP_RETRY_DELAY: TimeSpan = TimeSpan::from_secs(5);
 
 impl<P: Ports> Coordinator<P> {
@@ -127,8 +127,8 @@ impl<P: Ports> Coordinator<P> {
             }
             Done::Start { run, result: Err(failure) } => self.start_failed(run, failure),
             Done::Stop { result: Ok(Outcome::Changed | Outcome::Unchanged) } => {
-                let wish = self.state.stops.remove(&experiment);
-                self.stopped_between_attempts(&experiment, wish);
+                let request = self.state.stops.remove(&experiment);
+                self.stopped_between_attempts(&experiment, request);
             }
             Done::Stop { result: Err(text) } => self.stop_failed(experiment, text),
         }
@@ -136,8 +136,12 @@ impl<P: Ports> Coordinator<P> {
 
     /// Ends the run of a unit that was stopped while it waited for its restart: there was no attempt whose end
     /// could name the requester. A run whose end was not recorded is ended too.
-    fn stopped_between_attempts(&mut self, experiment: &ExperimentId, wish: Option<StopRequest>) {
-        let Some(StopRequest { order, not_before: _ }) = wish else { return };
+    fn stopped_between_attempts(
+        &mut self,
+        experiment: &ExperimentId,
+        request: Option<StopRequest>,
+    ) {
+        let Some(StopRequest { order, not_before: _ }) = request else { return };
         match order.kind {
             OrderKind::Stop | OrderKind::TimeLimit => {}
             // These only interrupt a run; a decision follows.
@@ -196,8 +200,8 @@ impl<P: Ports> Coordinator<P> {
         let data = [("action", "stop".to_owned()), ("text", text)];
         self.note(EventKind::ActionFailed, run.as_ref(), data);
         let not_before = self.seen.now.uptime + STOP_RETRY_DELAY;
-        let wish = self.state.stops.get(&experiment).map(|wish| wish.order.clone());
-        let order = wish.unwrap_or_else(|| Order::stop(String::new()));
+        let request = self.state.stops.get(&experiment).map(|request| request.order.clone());
+        let order = request.unwrap_or_else(|| Order::stop(String::new()));
         self.state.stops.insert(experiment, StopRequest { order, not_before });
     }
 }

@@ -78,8 +78,8 @@ fn target(how: Interruption) -> (QueueState, &'static str) {
         Interruption::Running { on_reboot: None, .. } => {
             (held(), "it was interrupted, and there is no usable definition any more")
         }
-        Interruption::Running { on_reboot: Some(wish), cause } => {
-            let state = match wish {
+        Interruption::Running { on_reboot: Some(on_reboot), cause } => {
+            let state = match on_reboot {
                 OnReboot::Resume | OnReboot::Requeue => QueueState::Waiting,
                 OnReboot::Hold => held(),
             };

@@ -48,7 +48,7 @@ pub(super) fn retry(state: &State, seen: &Observation, report: &mut Report) -> V
             report.decide_again_at(until);
             continue;
         }
-        let why = "it was let start before".to_owned();
+        let why = "it was admitted before".to_owned();
         actions.push(Action::Start { run: run.run.clone(), from: run.state.clone(), why });
     }
     actions
@@ -75,8 +75,9 @@ pub(super) const OURSELVES: &str = "the coordinator";
 
 /// Stops units whose stop was requested, or whose run was requeued or cancelled.
 pub(super) fn stop(state: &State, seen: &Observation) -> Vec<Action> {
-    let wished = state.stops.iter().filter(|(_, wish)| wish.not_before <= seen.now.uptime);
-    let wished = wished.map(|(experiment, StopRequest { order, .. })| (experiment, order.clone()));
+    let requested = state.stops.iter().filter(|(_, stop)| stop.not_before <= seen.now.uptime);
+    let requested =
+        requested.map(|(experiment, StopRequest { order, .. })| (experiment, order.clone()));
     let wanted = |by: &String| Order::stop(by.clone());
     let of_runs =
         state.up().filter_map(|run| Some((&run.run.experiment, run.stop.as_ref().map(wanted)?)));
@@ -86,7 +87,7 @@ pub(super) fn stop(state: &State, seen: &Observation) -> Vec<Action> {
         untracked.unwanted && !state.stops.contains_key(&untracked.run.experiment)
     });
     let unwanted = unwanted.map(|untracked| (&untracked.run.experiment, Order::stop(OURSELVES)));
-    wished
+    requested
         .chain(of_runs)
         .chain(unwanted)
         .filter(|(experiment, _)| seen.is_up(experiment) && !state.busy.contains_key(*experiment))

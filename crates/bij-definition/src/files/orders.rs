@@ -1,12 +1,11 @@
 //! Orders to stop: files for the hooks and for the experiment.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use bij_core::{ExperimentId, Layout, Order};
 
-use crate::files::replace::replace_volatile;
+use super::replace::replace_volatile;
 
 /// The files of an order to stop an experiment.
 #[derive(Debug)]

@@ -6,8 +6,7 @@ use bij_core::variable;
 
 use crate::document::{Value, ValueNode, quoted};
 use crate::fault::ParseFault;
-use crate::names;
-use crate::names::nearest;
+use crate::names::{self, nearest};
 
 /// The longest argument or environment value that execve(2) accepts: `MAX_ARG_STRLEN` is 32 pages with the
 /// closing NUL.

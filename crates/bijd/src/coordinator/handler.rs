@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Answers the requests of clients.
 pub(super) struct CoordinatorHandler<P: Ports> {
-    pub(super) loop_: Handle<P>,
+    pub(super) coordinator: Handle<P>,
     pub(super) manager: ManagerProbe,
     pub(super) definitions: Definitions,
     /// Reads ended runs and attempts.
@@ -52,7 +52,7 @@ impl<P: Ports> CoordinatorHandler<P> {
         question: impl FnOnce(&mut Coordinator<P>, Now) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         self.ensure_available()?;
-        self.loop_.ask(question).await.map_err(|_| shutting_down())
+        self.coordinator.ask(question).await.map_err(|_| shutting_down())
     }
 
     /// Refuses a request that the loop cannot answer.
@@ -140,7 +140,7 @@ impl<P: Ports> QueueCommands for CoordinatorHandler<P> {
     ) -> Result<Vec<QueueEntry>, Refusal> {
         self.ensure_available()?;
         let request = SubmitRequest { runs, by: caller.name.clone(), options };
-        let submitted = self.loop_.submit(request).await.map_err(|_| shutting_down())?;
+        let submitted = self.coordinator.submit(request).await.map_err(|_| shutting_down())?;
         submitted.map_err(|error| refusal(&error))
     }
 
@@ -161,7 +161,7 @@ impl<P: Ports> QueueCommands for CoordinatorHandler<P> {
     ) -> Result<Vec<RunOutcome>, Refusal> {
         let by = caller.name.clone();
         let deadline = Instant::now() + STARTUP_TIMEOUT;
-        let mut news = self.loop_.newest_event();
+        let mut news = self.coordinator.newest_event();
         loop {
             news.borrow_and_update();
             let (runs, act, by) = (runs.clone(), act.clone(), by.clone());
@@ -232,11 +232,11 @@ impl<P: Ports> HostCommands for CoordinatorHandler<P> {
         setting: PowerModeRequest,
     ) -> Result<PowerSet, Refusal> {
         self.ensure_available()?;
-        self.power.set(&self.loop_, setting, caller.name.clone()).await
+        self.power.set(&self.coordinator, setting, caller.name.clone()).await
     }
 
     async fn reload(&self, caller: &Caller) -> Result<(), Refusal> {
         self.ensure_available()?;
-        self.reload.reload(&self.loop_, &caller.name).await
+        self.reload.reload(&self.coordinator, &caller.name).await
     }
 }

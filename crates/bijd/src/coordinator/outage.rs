@@ -21,24 +21,24 @@ pub(super) type Outage = watch::Receiver<Option<String>>;
 /// If the coordinator exited instead, starts would no longer be held back.
 pub(super) fn open_when_usable<P: Ports, T>(
     inbox: &Inbox<P>,
-    shut: &watch::Sender<Option<String>>,
+    outage: &watch::Sender<Option<String>>,
     mut open: impl FnMut() -> anyhow::Result<T>,
 ) -> Option<T> {
     let mut again_after = RETRY_AFTER;
     loop {
         match open() {
             Ok(opened) => {
-                if shut.send_replace(None).is_some() {
+                if outage.send_replace(None).is_some() {
                     log::info!("the state database can be used again");
                 }
                 return Some(opened);
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                if shut.borrow().as_ref() != Some(&why) {
-                    log::error!("{why}; nothing is started until then; {REMEDY}");
+                if outage.borrow().as_ref() != Some(&why) {
+                    log::error!("{why}; nothing is started until it can be opened; {REMEDY}");
                 }
-                shut.send_replace(Some(why));
+                outage.send_replace(Some(why));
             }
         }
         let mut waited = Duration::ZERO;

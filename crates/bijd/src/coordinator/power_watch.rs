@@ -59,7 +59,7 @@ impl PowerWatch {
     }
 
     async fn follow<P: Ports>(&self, handle: &Handle<P>) -> Result<(), Gone> {
-        let mut wish = handle.power_target();
+        let mut target = handle.power_target();
         let mut outcome = None;
         loop {
             let mut tools = self.tools.lock().await;
@@ -68,10 +68,10 @@ impl PowerWatch {
                 return Ok(());
             }
             let (news, current) = (outcome.take(), seen.current);
-            handle.ask(move |loop_, now| loop_.power(seen, news, now)).await?;
-            let wished = wish.borrow_and_update().clone();
-            if let Some(to) = wished.mode {
-                if handle.ask(move |loop_, _| loop_.begin_power_switch(to)).await? {
+            handle.ask(move |coordinator, now| coordinator.power(seen, news, now)).await?;
+            let wanted = target.borrow_and_update().clone();
+            if let Some(to) = wanted.mode {
+                if handle.ask(move |coordinator, _| coordinator.begin_power_switch(to)).await? {
                     let text = tools.switch(to, current).await;
                     outcome = Some(PowerSwitchOutcome { mode: to, text, by: None });
                 } else {
@@ -80,13 +80,13 @@ impl PowerWatch {
                 }
                 continue;
             }
-            if let Some(text) = tools.hold_clocks(&wished.clocks).await {
-                handle.ask(move |loop_, now| loop_.clocks(text, now)).await?;
+            if let Some(text) = tools.hold_clocks(&wanted.clocks).await {
+                handle.ask(move |coordinator, now| coordinator.clocks(text, now)).await?;
             }
             drop(tools);
-            // Cancel-safe: a changed wish and a permit are not lost.
+            // Cancel-safe: a changed target and a permit are not lost.
             tokio::select! {
-                changed = wish.changed() => changed.map_err(|_| Gone)?,
+                changed = target.changed() => changed.map_err(|_| Gone)?,
                 () = self.switched.notified() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
@@ -115,14 +115,14 @@ impl PowerWatch {
         let mut tools = self.tools.lock().await;
         let seen = tools.read_modes().await;
         handle
-            .ask(move |loop_, now| loop_.power(seen, None, now))
+            .ask(move |coordinator, now| coordinator.power(seen, None, now))
             .await
             .map_err(|_| shutting_down())?;
         let mode = tools.find(&setting.mode).await.map_err(|error| refused(&error))?;
         let (id, name) = (mode.id, mode.name.clone());
         // A mode that takes effect at the next boot affects no run.
         if mode.needs_reboot != Ok(true) {
-            let begun = handle.ask(move |loop_, _| loop_.begin_power_set(id)).await;
+            let begun = handle.ask(move |coordinator, _| coordinator.begin_power_set(id)).await;
             begun.map_err(|_| shutting_down())?.map_err(|error| refusal(&error))?;
         }
         let set = tools.set(mode, setting.allow_reboot_later).await;
@@ -135,7 +135,7 @@ impl PowerWatch {
         let seen = tools.read_modes().await;
         drop(tools);
         handle
-            .ask(move |loop_, now| loop_.power(seen, outcome, now))
+            .ask(move |coordinator, now| coordinator.power(seen, outcome, now))
             .await
             .map_err(|_| shutting_down())?;
         // The switch released the clocks, which a run may still need.

@@ -37,14 +37,14 @@ impl Reload {
     /// Reads the settings again and puts them in force; invalid ones leave the old ones in force.
     pub(super) async fn reload<P: Ports>(
         &self,
-        loop_: &Handle<P>,
+        handle: &Handle<P>,
         by: &str,
     ) -> Result<(), Refusal> {
         let read = self.read();
         let wrong = read.as_ref().err().map(|error| error_chain(error));
         let by = by.to_owned();
-        let reloaded =
-            loop_.ask(move |coordinator, now| coordinator.reload(read.as_ref().cloned(), &by, now));
+        let reloaded = handle
+            .ask(move |coordinator, now| coordinator.reload(read.as_ref().cloned(), &by, now));
         reloaded.await.map_err(|_| shutting_down())?;
         match wrong {
             Some(wrong) => Err(Refusal::new(RefusalKind::Invalid, wrong)

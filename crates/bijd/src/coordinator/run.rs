@@ -82,7 +82,7 @@ pub fn run_coordinator(
     let (outage_sender, outage) = watch::channel(None);
     let record =
         record::spawn(recorder, handle.newest_event()).context("cannot record the board")?;
-    let loop_ = spawn_loop(
+    let loop_thread = spawn_loop(
         host,
         machine.clone(),
         settings.clone().unwrap_or_default(),
@@ -119,7 +119,7 @@ pub fn run_coordinator(
     runtime.shutdown_background();
     // This also drops its handle of the loop.
     drop(thermal_thread);
-    let result = join(loop_).and(result);
+    let result = join(loop_thread).and(result);
     record::join(record);
     result
 }
@@ -186,15 +186,15 @@ fn spawn_loop(
     thread::Builder::new().name("loop".to_owned()).spawn(run).context("cannot spawn a thread")
 }
 
-fn join(loop_: JoinHandle<Result<()>>) -> Result<()> {
+fn join(loop_thread: JoinHandle<Result<()>>) -> Result<()> {
     let started = std::time::Instant::now();
-    while !loop_.is_finished() {
+    while !loop_thread.is_finished() {
         if started.elapsed() > EXIT_TIMEOUT {
             return Err(anyhow!("the loop does not end; its last write is lost"));
         }
         thread::sleep(Duration::from_millis(5));
     }
-    loop_.join().unwrap_or_else(|_| Err(anyhow!("the loop has panicked")))
+    loop_thread.join().unwrap_or_else(|_| Err(anyhow!("the loop has panicked")))
 }
 
 /// The environment variables of a service that the coordinator reads (`sd_notify(3)`, `sd_watchdog_enabled(3)`).

@@ -142,7 +142,7 @@ impl Services<'_> {
 
     fn handler(&self) -> CoordinatorHandler<Daemon> {
         CoordinatorHandler {
-            loop_: self.handle.clone(),
+            coordinator: self.handle.clone(),
             manager: ManagerProbe::new(self.runtime_scope()),
             definitions: Definitions::new(self.host.layout().clone()),
             history: Arc::new(Reader::at(self.host.layout())),
