@@ -196,7 +196,8 @@ impl<P: Ports> Coordinator<P> {
 
     /// Returns the uptime at which the next tick is due without any event; `None` if none is.
     pub fn next_tick_due(&self) -> Option<Uptime> {
-        if self.outdated.is_decision_due() && self.troubles.next_try().is_none() {
+        let is_due = self.outdated.is_decision_due() || !self.outdated.knows_all_units();
+        if is_due && self.troubles.next_try().is_none() {
             return Some(self.seen.now.uptime);
         }
         let report = self.state.last.as_ref().and_then(|report| report.next_decision);
@@ -210,9 +211,9 @@ impl<P: Ports> Coordinator<P> {
     }
 
     /// Notes that the service manager has reported a change of an experiment's unit, which is read in the next
-    /// tick.
+    /// tick. A decision follows only if the change matters to one.
     pub fn unit_changed(&mut self, experiment: ExperimentId) {
-        self.outdated.unit(experiment);
+        self.outdated.check_units([experiment]);
     }
 
     /// Notes that a shutdown has begun, or was cancelled. Nothing is started during a shutdown; starts from

@@ -32,7 +32,7 @@ impl<P: Ports> Coordinator<P> {
     /// recorded.
     pub fn admit(&mut self, admission: &StartRequest, now: Now) -> Admission {
         self.begin_admission(now);
-        self.unit_changed(admission.experiment.clone());
+        self.outdated.unit(admission.experiment.clone());
         self.forget_if_over(&admission.experiment);
         let verdict = match admission::start_case(&self.state, &self.seen, &admission.experiment) {
             StartCase::TooHot { run, requeue, text } => {
@@ -77,7 +77,7 @@ impl<P: Ports> Coordinator<P> {
     /// coordinator has refused the start, it is queued; a run that was between two attempts is requeued.
     pub fn start_skipped(&mut self, experiment: &ExperimentId, invocation: InvocationId, now: Now) {
         self.seen.now = now;
-        self.unit_changed(experiment.clone());
+        self.outdated.unit(experiment.clone());
         let is_known = self.refused.contains_key(&invocation);
         // Each change of the unit until the next start reports the skip again.
         self.expect_skip(Some(invocation));

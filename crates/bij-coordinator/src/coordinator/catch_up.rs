@@ -178,7 +178,7 @@ impl<P: Ports> Coordinator<P> {
             EventKind::RunEnded => {
                 self.seen.others.retain(|on, _| *on.experiment() != run.experiment);
                 self.state.forget(&run);
-                self.unit_changed(run.experiment);
+                self.outdated.unit(run.experiment);
                 return false;
             }
             EventKind::AttemptBegun => {
@@ -198,11 +198,11 @@ impl<P: Ports> Coordinator<P> {
                     return false;
                 };
                 queued.stop = event.data.get("by").cloned();
-                self.unit_changed(run.experiment);
+                self.outdated.unit(run.experiment);
                 return false;
             }
             EventKind::AttemptEnded => {
-                self.unit_changed(run.experiment);
+                self.outdated.unit(run.experiment);
                 return false;
             }
             EventKind::Edited
@@ -229,7 +229,7 @@ impl<P: Ports> Coordinator<P> {
                 queued.state = state;
                 queued.forget_stop_unless_running();
                 self.state.interrupted.remove(&run);
-                self.unit_changed(run.experiment);
+                self.outdated.unit(run.experiment);
                 false
             }
             // An attempt of a run that was never submitted, or that has ended by now.

@@ -103,7 +103,7 @@ impl<P: Ports> Coordinator<P> {
         for run in stops {
             let request = StopRequest { order: Order::stop(by), not_before: self.seen.now.uptime };
             self.state.stops.insert(run.experiment.clone(), request);
-            self.unit_changed(run.experiment.clone());
+            self.outdated.unit(run.experiment.clone());
             changed.insert(run, Outcome::Changed);
         }
         for run in &retried {

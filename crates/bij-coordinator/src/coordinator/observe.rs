@@ -9,7 +9,7 @@ use bij_core::port::{
 use bij_core::queue::{Claim, Dependency, GroupName, QueueState, QueuedRun, RunRef};
 use bij_core::{
     ActiveState, ExperimentId, Limit, OrderKind, RunEnd, RunId, RunNumber, RunState, StartLimit,
-    TimeSpan, UnitStatus,
+    SubState, TimeSpan, UnitStatus,
 };
 
 use super::catch_up::{newest_attempt, newest_attempt_of};
@@ -54,6 +54,7 @@ impl<P: Ports> Coordinator<P> {
             OutdatedUnits::All => {
                 let list = units.list().await?;
                 self.seen.units = list.into_iter().map(|unit| (unit.id.clone(), unit)).collect();
+                self.outdated.decision();
             }
             OutdatedUnits::Named(named) => {
                 let ids: Vec<ExperimentId> = named.iter().cloned().collect();
@@ -80,11 +81,13 @@ impl<P: Ports> Coordinator<P> {
                     }
                     listed
                 };
-                for id in &ids {
-                    self.seen.units.remove(id);
-                }
+                let before: Vec<_> = ids.iter().map(|id| self.seen.units.remove(id)).collect();
                 let listed = read.into_iter().filter(|unit| !is_unlisted(unit));
                 self.seen.units.extend(listed.map(|unit| (unit.id.clone(), unit)));
+                let mut changes = ids.iter().zip(&before);
+                if changes.any(|(id, before)| !is_same(before.as_ref(), self.seen.units.get(id))) {
+                    self.outdated.decision();
+                }
             }
         }
         let is_any_down = match self.outdated.units() {
@@ -370,4 +373,22 @@ impl<P: Ports> Coordinator<P> {
 /// Returns whether a unit would not be listed: it is inactive and has no start job.
 fn is_unlisted(unit: &UnitStatus) -> bool {
     unit.active_state == ActiveState::Inactive && !unit.start_due
+}
+
+/// Returns whether two readings of a unit are the same for every decision. A unit that starts and ends passes through
+/// more sub-states than decisions distinguish, and with thousands of queued runs each decision takes milliseconds.
+fn is_same(before: Option<&UnitStatus>, now: Option<&UnitStatus>) -> bool {
+    match (before, now) {
+        (None, None) => true,
+        (Some(before), Some(now)) => {
+            let checks_condition = |unit: &UnitStatus| unit.sub_state == SubState::Condition;
+            let waits = |unit: &UnitStatus| unit.sub_state.is_waiting_for_restart();
+            before.active_state == now.active_state
+                && before.invocation == now.invocation
+                && before.start_due == now.start_due
+                && checks_condition(before) == checks_condition(now)
+                && waits(before) == waits(now)
+        }
+        _ => false,
+    }
 }

@@ -116,7 +116,7 @@ impl<P: Ports> Coordinator<P> {
         if self.state.busy.get(&experiment) == Some(&was) {
             self.state.busy.remove(&experiment);
         }
-        self.unit_changed(experiment.clone());
+        self.outdated.unit(experiment.clone());
         match done {
             Done::Start { run, result: Ok(Started::Up | Started::AlreadyUp) } => {
                 self.state.back_off.remove(&run);
