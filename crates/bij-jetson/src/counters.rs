@@ -91,7 +91,7 @@ impl OverCurrent {
     /// Reads the counters of NVIDIA's `soctherm_oc`; other machines have none.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if chips cannot be listed.
+    /// [`WhyNot`] if chips cannot be listed.
     pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         Ok(Self::from_chips(files, &Chip::all(files)?))
     }

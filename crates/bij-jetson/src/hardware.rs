@@ -92,7 +92,7 @@ impl Hardware {
     /// Returns `true` if all clocks are held at one rate; see [`clocks_held`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) of the first clock that cannot be read.
+    /// [`WhyNot`] of the first clock that cannot be read.
     pub fn clocks_held(&self) -> Reading<bool> {
         self.reader.read(clocks_held)
     }
@@ -100,7 +100,7 @@ impl Hardware {
     /// Reads only the energy counters. Two readings give the power of each; see [`EnergyCounter::rails`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if counters cannot be listed.
+    /// [`WhyNot`] if counters cannot be listed.
     pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
         self.reader.read(EnergyCounter::all)
     }
@@ -118,7 +118,7 @@ impl Hardware {
     /// Reads only the temperatures of the CPU, the GPU and the rest of their chip, with the trips.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if zones cannot be listed.
+    /// [`WhyNot`] if zones cannot be listed.
     pub fn zones(&self) -> Reading<Vec<Zone>> {
         self.reader.read(Zone::all)
     }
@@ -127,7 +127,7 @@ impl Hardware {
     /// enough to be called often.
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if zones cannot be listed.
+    /// [`WhyNot`] if zones cannot be listed.
     pub fn temperatures(&self) -> Reading<Vec<Zone>> {
         self.reader.read(Zone::temperatures)
     }
@@ -176,14 +176,14 @@ impl HardwareReading {
     /// Returns what heat slows down now; see [`CoolingDevice::throttled`].
     ///
     /// # Errors
-    /// [`WhyNot`](crate::WhyNot) if this cannot be determined.
+    /// [`WhyNot`] if this cannot be determined.
     pub fn throttled(&self) -> Reading<Vec<&str>> {
         CoolingDevice::throttled(self.cooling.as_ref().map_err(Clone::clone)?)
     }
 }
 
 /// One reading of the values that change from second to second, which are recorded while an experiment runs. It costs
-/// a fraction of a [`HardwareReading`](crate::HardwareReading): no trips, modes, identity or driver tables.
+/// a fraction of a [`HardwareReading`]: no trips, modes, identity or driver tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FastReading {

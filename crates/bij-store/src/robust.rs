@@ -33,7 +33,7 @@ pub struct RobustLedger {
     database: PathBuf,
     busy_timeout: Duration,
     store: Option<Store>,
-    /// Database that [`RunQueue::load`](bij_core::port::RunQueue::load) has read.
+    /// Database that [`RunQueue::load`] has read.
     loaded: Mutex<LoadedDatabase>,
     spool: Spool,
     reader: Reader,
