@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::RuntimeScope;
 use crate::bus::{Bus, Operation, call};
+use crate::scope::EXPERIMENT_UNITS;
 
 pub use facts::{JobType, ServiceState, UnitFacts};
 
@@ -160,9 +161,6 @@ async fn system_state(bus: &Bus) -> Result<String, UnitError> {
     let manager = bus.manager().await?;
     call(Operation { verb: "inspect the manager", id: None }, manager.system_state()).await
 }
-
-/// Pattern that matches the unit of every experiment.
-const EXPERIMENT_UNITS: &str = "brain-experiment@*.service";
 
 async fn has_loaded_units(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;

@@ -27,6 +27,9 @@ impl RuntimeScope {
     }
 }
 
+/// Pattern that matches the unit of every experiment.
+pub(crate) const EXPERIMENT_UNITS: &str = "brain-experiment@*.service";
+
 /// Where distributions install them. Where `/usr` is merged, both are the same directory.
 const DIRECTORIES: [&str; 2] = ["/usr/bin", "/bin"];
 

@@ -19,7 +19,7 @@ use bij_core::{ActiveState, ExperimentId, Outcome, Resources, ServiceResult, Uni
 use crate::bus::{Bus, Operation, call};
 use crate::job::{JobRequest, JobVerb};
 use crate::properties::UnitProperties;
-use crate::scope::UnitDirs;
+use crate::scope::{EXPERIMENT_UNITS, UnitDirs};
 use crate::{RuntimeScope, list};
 
 /// The target that wants all enabled experiments: `WantedBy=` of the template.
@@ -194,7 +194,7 @@ impl UnitManager for SystemdUnits {
     }
 
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
-        self.list_matching(&["brain-experiment@*.service"]).await
+        self.list_matching(&[EXPERIMENT_UNITS]).await
     }
 
     async fn list_named(&self, ids: &[ExperimentId]) -> Result<Vec<UnitStatus>, UnitError> {

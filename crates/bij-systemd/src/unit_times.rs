@@ -6,6 +6,7 @@ use bij_core::{ExperimentId, Limit, MonotonicTime, SubState, TimeSpan};
 use crate::SystemdUnits;
 use crate::bus::{Operation, call};
 use crate::properties::UnitProperties;
+use crate::scope::EXPERIMENT_UNITS;
 
 /// Time stamps and time limits of an experiment's unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,7 @@ impl SystemdUnits {
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, SubState)>, UnitError> {
         let manager = self.bus()?.manager().await?;
         let action = Operation { verb: "list experiments", id: None };
-        let patterns = ["brain-experiment@*.service"];
-        let rows = call(action, manager.list_units_by_patterns(&[], &patterns)).await?;
+        let rows = call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
         let state = |row: crate::proxy::ListedUnit| {
             Some((ExperimentId::from_unit_name(&row.0)?, SubState::from(row.4)))
         };

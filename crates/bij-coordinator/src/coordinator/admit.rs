@@ -146,7 +146,7 @@ impl<P: Ports> Coordinator<P> {
                 None => Admission::admitted(None),
             },
             Err(error) => {
-                let run = admission::unrecorded_run(submission, &self.seen);
+                let run = admission::unrecorded_run(&submission, &self.seen);
                 self.judge(&run, admission, Some(error_chain(&error)))
             }
         }

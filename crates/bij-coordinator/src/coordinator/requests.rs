@@ -62,8 +62,9 @@ impl<P: Ports> Coordinator<P> {
         let run = queued.run.clone();
         let mut unknown = None;
         for on in edit.after.iter().flat_map(Dependencies::iter) {
-            if unknown.is_none() && !self.exists(on)? {
+            if !self.exists(on)? {
                 unknown = Some(on.clone());
+                break;
             }
         }
         let plan = plan::edit(&self.state, &self.seen, queued, edit, unknown, by)?;

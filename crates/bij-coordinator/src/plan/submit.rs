@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{
-    Dependency, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
-};
+use bij_core::queue::{Dependency, Origin, QueuePosition, QueuedRun, RunRef, Submission, Terms};
 use bij_core::request::{QueueEntry, Submit};
 use bij_core::spec::ExperimentSpec;
-use bij_core::{ExperimentId, Requester, RunId, RunNumber};
+use bij_core::{ExperimentId, Requester, RunNumber};
 use bij_definition::{DeniedExtra, SourceFile, SpecOverlay, check_extras as denied_by_policy};
 
 use super::{check_admissible, check_group, not_before_of};
@@ -177,21 +175,10 @@ pub(crate) fn preview(
     let last_place = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
     let mut runs = Vec::with_capacity(submissions.len());
     for (place, submission) in (last_place.saturating_add(1)..).zip(submissions) {
-        let Submission { experiment, terms, held, extras, by, origin } = submission;
-        let newest = state.runs_of(&experiment).next_back().map_or(0, |run| run.run.number.0);
-        let number = RunNumber(newest.max(newest_number(&experiment)).saturating_add(1));
-        let run = QueuedRun {
-            run: RunId { experiment, number },
-            state: held.map_or(QueueState::Waiting, |by| QueueState::Held { by }),
-            terms,
-            place: QueuePosition(place),
-            bypassed: 0,
-            submitted: seen.now.at,
-            extras,
-            by,
-            origin,
-            stop: None,
-        };
+        let experiment = &submission.experiment;
+        let newest = state.runs_of(experiment).next_back().map_or(0, |run| run.run.number.0);
+        let number = RunNumber(newest.max(newest_number(experiment)).saturating_add(1));
+        let run = QueuedRun::submitted(&submission, number, QueuePosition(place), seen.now.at);
         state.runs.insert(run.run.clone(), run.clone());
         runs.push(run);
     }

@@ -1,5 +1,6 @@
 //! Decides about starts that were requested elsewhere: by `systemctl start`, the boot, `Restart=`.
 
+use bij_core::RunNumber;
 use bij_core::port::Change;
 use bij_core::queue::{
     ClosedGate, Dependency, Origin, QueuePosition, QueueState, QueuedRun, Submission, Terms,
@@ -7,7 +8,6 @@ use bij_core::queue::{
 };
 use bij_core::request::{Admission, WaitReason};
 use bij_core::spec::ExperimentSpec;
-use bij_core::{RunId, RunNumber};
 
 use super::{
     Observation, State, UntrackedUnit, admissible, closed_gates, requeue_first, thermal_gate,
@@ -100,20 +100,8 @@ pub(crate) fn submission(
 }
 
 /// Returns a run that could not be recorded, behind all others.
-pub(crate) fn unrecorded_run(submission: Submission, seen: &Observation) -> QueuedRun {
-    let Submission { experiment, terms, held: _, extras, by, origin } = submission;
-    QueuedRun {
-        run: RunId { experiment, number: RunNumber(u32::MAX) },
-        state: QueueState::Waiting,
-        terms,
-        place: QueuePosition(i64::MAX),
-        bypassed: 0,
-        submitted: seen.now.at,
-        extras,
-        by,
-        origin,
-        stop: None,
-    }
+pub(crate) fn unrecorded_run(submission: &Submission, seen: &Observation) -> QueuedRun {
+    QueuedRun::submitted(submission, RunNumber(u32::MAX), QueuePosition(i64::MAX), seen.now.at)
 }
 
 /// Returns the gates that keep a run from starting in its turn, each with the time since when, as far as the last

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bij_core::port::Change;
 use bij_core::queue::EventKind;
-use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Timestamp, Uptime};
+use bij_core::{Bytes, InvocationId, Percent, RunId, TimeSpan, Uptime};
 
 use super::{Action, Observation, Report, State};
 use crate::Now;
@@ -84,8 +84,6 @@ pub struct Vitals {
 pub struct HealthMemory {
     /// Current health.
     pub health: Health,
-    /// Time of the last change of the health.
-    pub since: Timestamp,
     step: Option<u64>,
     /// Uptime at which this step was first observed.
     stepped_at: Uptime,
@@ -129,9 +127,7 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
     let health = stalled(vitals, stepped_at, now)
         .or_else(|| degraded(vitals, restarted))
         .unwrap_or(Health::Healthy);
-    let since = before.filter(|before| before.health.as_str() == health.as_str());
     HealthMemory {
-        since: since.map_or(now.at, |before| before.since),
         health,
         step: vitals.step,
         stepped_at,

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use bij_core::{ExperimentId, MonotonicTime, ServiceResult, Timestamp};
 
 use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
-use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
+use super::{HookViewError, ServiceState};
 use crate::RuntimeScope;
+use crate::scope::EXPERIMENT_UNITS;
 use crate::scope::{tool_command, tool_path};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\

@@ -5,6 +5,7 @@ use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use super::author::TrustedWriters;
 use super::lines::JournalLine;
 use crate::RuntimeScope;
+use crate::scope::EXPERIMENT_UNITS;
 
 /// Selects log lines; the default is all lines of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl JournalQuery {
             RuntimeScope::User => "--user-unit",
         };
         if self.experiments.is_empty() {
-            return vec![format!("{option}=brain-experiment@*.service")];
+            return vec![format!("{option}={EXPERIMENT_UNITS}")];
         }
         self.experiments.iter().map(|id| format!("{option}={}", id.unit_name())).collect()
     }
