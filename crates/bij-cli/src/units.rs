@@ -9,7 +9,8 @@ use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::{ExperimentId, Layout, Order, Outcome, UnitStatus};
 use bij_definition::{OrderFiles, write_order};
 use bij_local::LocalUnits;
-use bij_systemd::{RuntimeScope, SettingsInForce, SystemdUnits};
+use bij_systemd::RuntimeScope;
+use bij_systemd::experiment::{SettingsInForce, SystemdUnits};
 use nix::unistd::{Uid, User, geteuid, getuid};
 
 use crate::error::CliError;

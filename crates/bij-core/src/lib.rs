@@ -76,4 +76,6 @@ pub use text::{error_chain, is_printable, printable};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
 pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};
-pub use unit_state::{ActiveState, Resources, ServiceResult, SubState, UnitStatus};
+pub use unit_state::{
+    ActiveState, JobResult, LoadState, Resources, ServiceResult, SubState, UnitStatus,
+};

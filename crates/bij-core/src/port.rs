@@ -14,7 +14,7 @@ pub use definition_source::{DefinitionSource, FindError, FoundDefinition};
 pub use handover::{Handover, HandoverError};
 pub use ledger::{AttemptQuery, AttemptScan, Closing, Ledger, LedgerError, Opened, Opening};
 pub use run_queue::{Change, RunQueue, newest_run};
-pub use unit_manager::{LoadState, Started, UnitError, UnitManager, UnitRestrainer};
+pub use unit_manager::{Started, UnitError, UnitManager, UnitRestrainer};
 
 /// Whether an idempotent action changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -114,6 +114,51 @@ foreign_words! {
     }
 }
 
+foreign_words! {
+    /// `LoadState` of a unit (org.freedesktop.systemd1(5)).
+    LoadState {
+        /// Its files are loaded.
+        Loaded = "loaded",
+        /// There is no file for it.
+        NotFound = "not-found",
+        /// An operator has masked it: `systemctl mask`.
+        Masked = "masked",
+        /// An essential setting of the unit or of one of its drop-ins is invalid.
+        BadSetting = "bad-setting",
+        /// One of its files cannot be read or parsed.
+        Error = "error",
+        /// It is another name of a unit that is loaded.
+        Merged = "merged",
+        /// It was not loaded yet.
+        Stub = "stub",
+    }
+}
+
+foreign_words! {
+    /// How a job ended (org.freedesktop.systemd1(5), `JobRemoved`).
+    JobResult {
+        /// It did what was requested.
+        Done = "done",
+        /// Another job replaced it, or it was cancelled.
+        Canceled = "canceled",
+        /// It took longer than its time-out.
+        Timeout = "timeout",
+        /// It failed.
+        Failed = "failed",
+        /// A job that it depends on failed.
+        Dependency = "dependency",
+        /// It was not needed: a reload of a unit that is down, or a start that a condition did not allow.
+        Skipped = "skipped",
+    }
+}
+
+impl LoadState {
+    /// Returns whether a unit in this state can be started, or could be once it exists.
+    pub const fn can_start(&self) -> bool {
+        matches!(self, Self::Loaded | Self::NotFound | Self::Merged | Self::Stub)
+    }
+}
+
 impl ActiveState {
     /// Returns whether the unit is inactive or failed.
     pub const fn is_down(&self) -> bool {

@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 use bij_core::{ExperimentId, InvocationId, MonotonicTime, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
-use bij_systemd::{
-    HookView, JournalEnd, JournalLine, JournalQuery, MANAGER_NOTIFY_SOCKET, RuntimeScope,
-    ServiceState, UnitFacts, Writer,
-};
+use bij_systemd::experiment::{HookView, MANAGER_NOTIFY_SOCKET, ServiceState, UnitFacts};
+use bij_systemd::{JournalEnd, JournalLine, JournalQuery, RuntimeScope, Writer};
 
 use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 
@@ -55,7 +53,7 @@ impl Systemd {
     }
 }
 
-fn failed(error: bij_systemd::HookViewError) -> ManagerError {
+fn failed(error: bij_systemd::experiment::HookViewError) -> ManagerError {
     ManagerError(Box::new(error))
 }
 

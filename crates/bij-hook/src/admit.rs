@@ -11,7 +11,7 @@ use bij_api::{Client, ClientError, RefusalKind};
 use bij_core::request::{Admission, AdmissionRequest};
 use bij_core::{ExperimentId, InvocationId, TimeSpan, error_chain};
 use bij_host::{HostContext, uptime};
-use bij_systemd::ServiceState;
+use bij_systemd::experiment::ServiceState;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 

@@ -11,7 +11,7 @@ use bij_core::{
     Outcome, RunEnd, RunId, RunNumber, ServiceResult, Timestamp,
 };
 use bij_host::{HostContextError, files, logged, uptime};
-use bij_systemd::UnitFacts;
+use bij_systemd::experiment::UnitFacts;
 use thiserror::Error;
 
 use crate::attempt_record::AttemptRecord;

@@ -3,7 +3,8 @@
 
 use bij_core::{ExperimentId, InvocationId, MonotonicTime};
 use bij_host::HostContext;
-use bij_systemd::{JournalEnd, UnitFacts};
+use bij_systemd::JournalEnd;
+use bij_systemd::experiment::UnitFacts;
 use thiserror::Error;
 
 use crate::HookEnv;

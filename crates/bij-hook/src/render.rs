@@ -16,7 +16,7 @@ use bij_core::port::{DefinitionSource, FindError, FoundDefinition};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_host::{HostContext, files, logged};
-use bij_systemd::DropIn;
+use bij_systemd::experiment::DropIn;
 use thiserror::Error;
 
 use crate::HookManager;

@@ -7,7 +7,7 @@
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{Attempt, BootId, ExperimentId, RunId, StartLimit, TimeSpan, Timestamp, Uptime};
 use bij_host::logged;
-use bij_systemd::UnitFacts;
+use bij_systemd::experiment::UnitFacts;
 
 use crate::BeginError;
 

@@ -12,7 +12,8 @@ use bij_core::spec::ExperimentSpec;
 use bij_core::{Attempt, ExperimentId, InvocationId, MonotonicTime, ServiceResult};
 use bij_host::HostContext;
 use bij_store::Store;
-use bij_systemd::{JournalEnd, UnitFacts};
+use bij_systemd::JournalEnd;
+use bij_systemd::experiment::UnitFacts;
 
 use crate::{
     BeginError, Begun, EndError, Ended, HookContext, HookEnv, HookJournal, HookJournalError,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bij_core::port::{Started, UnitManager};
 use bij_core::{ExperimentId, UnitStatus};
-use bij_systemd::{RuntimeScope, SystemdUnits};
+use bij_systemd::RuntimeScope;
+use bij_systemd::experiment::SystemdUnits;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

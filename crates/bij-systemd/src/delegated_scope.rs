@@ -7,13 +7,14 @@
 use std::time::Duration;
 use std::{fs, io};
 
-use bij_core::port::UnitError;
+use bij_core::JobResult;
 use thiserror::Error;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::RuntimeScope;
-use crate::bus::{Bus, Operation, call};
+use crate::bus::{Bus, call};
+use crate::error::Operation;
 use crate::job::JobSignals;
+use crate::{ManagerError, RuntimeScope};
 
 /// How long the manager may take to move the process; it takes longer only during a reload.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,14 +34,14 @@ pub enum DelegatedScopeError {
     Random(#[source] io::Error),
     /// The manager cannot be reached, or refused the request.
     #[error("systemd gives no scope")]
-    Manager(#[source] UnitError),
+    Manager(#[source] ManagerError),
     /// The start job of the scope failed.
-    #[error("the start job of {name} ended with result {result:?}")]
+    #[error("the start job of {name} ended with result {result}")]
     Job {
         /// The scope's unit name.
         name: String,
         /// The job's result (org.freedesktop.systemd1(5)).
-        result: String,
+        result: JobResult,
     },
     /// The scope exists, but the process is not in it.
     #[error("systemd did not move this process into {name} within {} s", MOVE_TIMEOUT.as_secs())]
@@ -63,7 +64,7 @@ impl DelegatedScope {
         let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
             .map_err(DelegatedScopeError::Random)?;
         let name = format!("{prefix}-r{}.scope", random.trim().replace('-', ""));
-        Self::enter_on(&Bus::new(scope), name).await
+        Self::enter_on(&Bus::new(scope.into()), name).await
     }
 
     async fn enter_on(bus: &Bus, name: String) -> Result<Self, DelegatedScopeError> {
@@ -71,7 +72,9 @@ impl DelegatedScope {
         let job = start(bus, &name).await.map_err(DelegatedScopeError::Manager)?;
         let result = tokio::time::timeout(MOVE_TIMEOUT, wait_for_result(&mut signals, &job)).await;
         match result.ok().flatten() {
-            Some(result) if result != "done" => Err(DelegatedScopeError::Job { name, result }),
+            Some(result) if result != JobResult::Done => {
+                Err(DelegatedScopeError::Job { name, result })
+            }
             // The signal may have been lost; the kernel knows where the process is.
             _ if holds_this_process(&name) => Ok(Self { name }),
             _ => Err(DelegatedScopeError::NotMoved { name }),
@@ -84,7 +87,7 @@ impl DelegatedScope {
     }
 }
 
-async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
+async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, ManagerError> {
     let properties = [
         ("Description", Variant::from("Experiments of bij --local")),
         // 0 means the sender of the message. Our own number could be another process to a manager in another
@@ -94,12 +97,12 @@ async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
     let manager = bus.manager().await?;
-    let action = Operation { verb: "start a scope", id: None };
+    let action = Operation::new("start a scope");
     call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
 }
 
 /// Waits for the result of a job; `None` if the connection is lost.
-async fn wait_for_result(signals: &mut JobSignals, job: &OwnedObjectPath) -> Option<String> {
+async fn wait_for_result(signals: &mut JobSignals, job: &OwnedObjectPath) -> Option<JobResult> {
     loop {
         let (path, result) = signals.next().await?;
         if path == *job {

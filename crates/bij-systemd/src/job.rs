@@ -8,28 +8,75 @@
 //! One match rule serves all jobs as long as the connection lives, so a start needs no bus call before the
 //! call to PID 1.
 
-use bij_core::port::UnitError;
-use bij_core::{ActiveState, ExperimentId};
+use bij_core::{ActiveState, JobResult};
 use futures_util::StreamExt as _;
 use zbus::names::{OwnedUniqueName, UniqueName};
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
 
-use crate::bus::{Bus, Operation, call, subscribe, with_timeout};
+use crate::bus::{Bus, call, subscribe, with_timeout};
+use crate::error::Operation;
+use crate::{ManagerError, UnitName};
 
-/// The kind of job that is requested of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobVerb {
+/// The kind of a job that is requested of a unit (org.freedesktop.systemd1(5), `StartUnit()` and the others).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JobKind {
+    /// Starts the unit and what it requires.
     Start,
+    /// Stops the unit and what requires it.
     Stop,
+    /// Stops the unit if it is up, then starts it.
     Restart,
+    /// Stops the unit and starts it again if it is up; does nothing to a unit that is down.
+    TryRestart,
+    /// Makes the unit read its own configuration again, not the manager its unit file.
+    Reload,
+    /// Reloads a unit that can be reloaded, and restarts any other.
+    ReloadOrRestart,
 }
 
-impl JobVerb {
-    pub(crate) const fn as_str(self) -> &'static str {
+impl JobKind {
+    /// Returns the verb of systemctl(1).
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::TryRestart => "try-restart",
+            Self::Reload => "reload",
+            Self::ReloadOrRestart => "reload-or-restart",
+        }
+    }
+}
+
+impl std::fmt::Display for JobKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a job does to queued jobs that it conflicts with (systemctl(1), `--job-mode=`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JobMode {
+    /// It replaces them.
+    #[default]
+    Replace,
+    /// It fails.
+    Fail,
+    /// It replaces them, and later jobs cannot replace it.
+    ReplaceIrreversibly,
+    /// It ignores the dependencies of the unit.
+    IgnoreDependencies,
+}
+
+impl JobMode {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Fail => "fail",
+            Self::ReplaceIrreversibly => "replace-irreversibly",
+            Self::IgnoreDependencies => "ignore-dependencies",
         }
     }
 }
@@ -37,69 +84,88 @@ impl JobVerb {
 /// A job request to one unit, with a subscription to the ends of jobs that began before the request.
 pub(crate) struct JobRequest<'a> {
     bus: &'a Bus,
-    id: &'a ExperimentId,
+    unit: &'a UnitName,
     signals: JobSignals,
 }
 
 impl<'a> JobRequest<'a> {
     /// Subscribes to the ends of jobs; to be called before the request is sent.
-    pub(crate) async fn subscribe(bus: &'a Bus, id: &'a ExperimentId) -> Result<Self, UnitError> {
-        Ok(Self { bus, id, signals: JobSignals::open(bus).await? })
+    pub(crate) async fn subscribe(bus: &'a Bus, unit: &'a UnitName) -> Result<Self, ManagerError> {
+        Ok(Self { bus, unit, signals: JobSignals::open(bus).await? })
     }
 
-    /// Requests a job with mode `replace`, so that it replaces a conflicting queued job.
-    pub(crate) async fn send(&self, verb: JobVerb) -> Result<OwnedObjectPath, UnitError> {
-        let action = Operation { verb: verb.as_str(), id: Some(self.id) };
-        let manager = self.bus.manager().await?;
-        let unit = self.id.unit_name();
-        match verb {
-            JobVerb::Start => call(action, manager.start_unit(&unit, "replace")).await,
-            JobVerb::Stop => call(action, manager.stop_unit(&unit, "replace")).await,
-            JobVerb::Restart => call(action, manager.restart_unit(&unit, "replace")).await,
-        }
+    /// Requests a job.
+    pub(crate) async fn send(
+        &self,
+        kind: JobKind,
+        mode: JobMode,
+    ) -> Result<OwnedObjectPath, ManagerError> {
+        send_job(self.bus, self.unit, kind, mode).await
     }
 
-    /// Waits for the result of a job that [`send`](Self::send) returned.
+    /// Waits for the result of a job that [`send`](Self::send), or another call after the subscription, returned.
     ///
     /// # Errors
-    /// [`UnitError::Job`] for every result but `done` and `skipped`; otherwise the manager's error.
+    /// [`ManagerError::Job`] for every result but `done` and `skipped`; otherwise the manager's error.
     pub(crate) async fn wait(
         mut self,
-        verb: JobVerb,
+        kind: JobKind,
         job: &OwnedObjectPath,
-    ) -> Result<JobSuccess, UnitError> {
-        let result = wait(self.bus, self.id, verb, job, &mut self.signals).await?;
-        match &result[..] {
-            "done" => Ok(JobSuccess::Done),
-            "skipped" => Ok(JobSuccess::Skipped),
-            _ => {
-                let (id, verb) = (self.id.clone(), verb.as_str());
-                Err(UnitError::Job { id, verb, result, reason: None })
-            }
+    ) -> Result<JobSuccess, ManagerError> {
+        let result = wait(self.bus, self.unit, kind, job, &mut self.signals).await?;
+        match result {
+            JobResult::Done => Ok(JobSuccess::Done),
+            JobResult::Skipped => Ok(JobSuccess::Skipped),
+            result => Err(ManagerError::Job { unit: self.unit.clone(), kind, result }),
         }
     }
 
-    /// Requests a job and waits for its result.
-    pub(crate) async fn send_and_wait(self, verb: JobVerb) -> Result<JobSuccess, UnitError> {
-        let job = self.send(verb).await?;
-        self.wait(verb, &job).await
+    /// Requests a job of mode `replace` and waits for its result.
+    pub(crate) async fn send_and_wait(self, kind: JobKind) -> Result<JobSuccess, ManagerError> {
+        let job = self.send(kind, JobMode::Replace).await?;
+        self.wait(kind, &job).await
+    }
+}
+
+/// Requests a job and returns its object path.
+pub(crate) async fn send_job(
+    bus: &Bus,
+    unit: &UnitName,
+    kind: JobKind,
+    mode: JobMode,
+) -> Result<OwnedObjectPath, ManagerError> {
+    let operation = Operation::on_instance(kind.as_str(), unit)?;
+    let manager = bus.manager().await?;
+    let (unit, mode) = (unit.as_str(), mode.as_str());
+    match kind {
+        JobKind::Start => call(operation, manager.start_unit(unit, mode)).await,
+        JobKind::Stop => call(operation, manager.stop_unit(unit, mode)).await,
+        JobKind::Restart => call(operation, manager.restart_unit(unit, mode)).await,
+        JobKind::TryRestart => call(operation, manager.try_restart_unit(unit, mode)).await,
+        JobKind::Reload => call(operation, manager.reload_unit(unit, mode)).await,
+        JobKind::ReloadOrRestart => {
+            call(operation, manager.reload_or_restart_unit(unit, mode)).await
+        }
     }
 }
 
 /// Result of a job that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobSuccess {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobSuccess {
+    /// It did what was requested.
     Done,
+    /// There was nothing to do, or a condition of the unit did not allow it. Newer versions of systemd report
+    /// [`Done`](Self::Done) for a start that a condition did not allow.
     Skipped,
 }
 
 async fn wait(
     bus: &Bus,
-    id: &ExperimentId,
-    verb: JobVerb,
+    unit: &UnitName,
+    kind: JobKind,
     job: &OwnedObjectPath,
     signals: &mut JobSignals,
-) -> Result<String, UnitError> {
+) -> Result<JobResult, ManagerError> {
     let mut is_subscribed = true;
     loop {
         // Cancel-safe: a stream's `next` holds no message, so dropping the losing branch loses none.
@@ -110,7 +176,7 @@ async fn wait(
                 None => is_subscribed = false,
             },
             () = tokio::time::sleep(bus.job_poll_interval()) => {
-                if let Some(result) = result_without_signal(bus, id, verb, job).await? {
+                if let Some(result) = result_without_signal(bus, unit, kind, job).await? {
                     return Ok(result);
                 }
             }
@@ -121,20 +187,20 @@ async fn wait(
 /// Derives the result of a job whose signal was lost from its unit's state; `None` while the job exists.
 async fn result_without_signal(
     bus: &Bus,
-    id: &ExperimentId,
-    verb: JobVerb,
+    unit: &UnitName,
+    kind: JobKind,
     job: &OwnedObjectPath,
-) -> Result<Option<String>, UnitError> {
-    let properties = bus.unit(id).await?;
+) -> Result<Option<JobResult>, ManagerError> {
+    let properties = bus.unit(unit).await?;
     if properties.job().as_ref() == Some(job) {
         return Ok(None);
     }
     let state = ActiveState::from(properties.text("ActiveState").unwrap_or_default());
-    let done = match verb {
-        JobVerb::Stop => state.is_down(),
-        JobVerb::Start | JobVerb::Restart => state != ActiveState::Failed,
+    let done = match kind {
+        JobKind::Stop => state.is_down(),
+        _ => state != ActiveState::Failed,
     };
-    Ok(Some(if done { "done" } else { "failed" }.to_owned()))
+    Ok(Some(if done { JobResult::Done } else { JobResult::Failed }))
 }
 
 const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
@@ -149,7 +215,7 @@ pub(crate) struct JobSignals {
 
 impl JobSignals {
     /// Subscribes to the ends of jobs.
-    pub(crate) async fn open(bus: &Bus) -> Result<Self, UnitError> {
+    pub(crate) async fn open(bus: &Bus) -> Result<Self, ManagerError> {
         let open = async {
             let connection = bus.signals().await?;
             let stream = MessageStream::from(&connection);
@@ -161,7 +227,7 @@ impl JobSignals {
     }
 
     /// Returns the next finished job and its result; `None` if the connection is lost. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Option<(OwnedObjectPath, String)> {
+    pub(crate) async fn next(&mut self) -> Option<(OwnedObjectPath, JobResult)> {
         loop {
             // An error is the last item of a stream.
             let message = self.stream.next().await?.ok()?;
@@ -171,7 +237,7 @@ impl JobSignals {
         }
     }
 
-    fn parse_end(&self, message: &Message) -> Option<(OwnedObjectPath, String)> {
+    fn parse_end(&self, message: &Message) -> Option<(OwnedObjectPath, JobResult)> {
         let header = message.header();
         let is_end = header.message_type() == message::Type::Signal
             && header.member().is_some_and(|member| member == JOB_REMOVED)
@@ -184,7 +250,7 @@ impl JobSignals {
         let body = message.body();
         let (_, job, _, result) =
             body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
-        Some((job, result))
+        Some((job, JobResult::from(result)))
     }
 }
 

@@ -15,27 +15,30 @@
 
 mod bus;
 mod delegated_scope;
-mod drop_in;
-mod hook_view;
+mod error;
+pub mod experiment;
 mod job;
 mod journal;
-mod list;
+mod lifecycle;
+mod manager;
 mod monotonic_clock;
 mod properties;
 mod proxy;
 mod scope;
-mod unit_manager;
-mod unit_times;
+mod unit_name;
 mod watch;
 
 pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
-pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, SystemdVersion};
-pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
+pub use error::{ManagerError, Operation};
+pub use job::{JobKind, JobMode, JobSuccess};
 pub use journal::{
     AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalError, JournalLine,
     JournalLines, JournalQuery, JournalStopper, OldestEntry, Writer,
 };
+pub use manager::{
+    CpuSet, KillWhom, ListedUnit, Manager, ManagerAddress, Property, PropertyValue, StartedUnit,
+    UnitDetails, UnitFileChange, UnitFileLife, UnitFilter,
+};
 pub use scope::RuntimeScope;
-pub use unit_manager::{SettingsInForce, SystemdUnits};
-pub use unit_times::UnitTimes;
-pub use watch::{UnitSignal, UnitWatch};
+pub use unit_name::{InvalidUnitName, UnitKind, UnitName};
+pub use watch::{UnitEvent, Watch};

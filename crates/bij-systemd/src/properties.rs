@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bij_core::{
-    Bytes, CpuQuota, InvocationId, Limit, MonotonicTime, SubState, TimeSpan, Timestamp,
+    ActiveState, Bytes, CpuQuota, InvocationId, Limit, MonotonicTime, SubState, TimeSpan, Timestamp,
 };
 use zbus::{OwnedObjectPath, OwnedVariant};
 
@@ -14,23 +14,23 @@ const INFINITY: u64 = u64::MAX;
 /// times by both clocks, PID, `si_code` and status.
 pub(crate) type ExecutedCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
-/// The properties of one unit, of its interfaces `…systemd1.Service` and `…systemd1.Unit`.
+/// The properties of one unit: those of its kind, such as `…systemd1.Service`, and those of `…systemd1.Unit`.
 pub(crate) struct UnitProperties {
-    service: HashMap<String, OwnedVariant>,
+    of_kind: HashMap<String, OwnedVariant>,
     unit: HashMap<String, OwnedVariant>,
 }
 
 impl UnitProperties {
     pub(crate) fn new(
-        service: HashMap<String, OwnedVariant>,
+        of_kind: HashMap<String, OwnedVariant>,
         unit: HashMap<String, OwnedVariant>,
     ) -> Self {
-        Self { service, unit }
+        Self { of_kind, unit }
     }
 
     /// Returns a property; a value of another type than expected counts as absent.
     fn get<'a, T: TryFrom<&'a OwnedVariant>>(&'a self, name: &str) -> Option<T> {
-        let value = self.service.get(name).or_else(|| self.unit.get(name))?;
+        let value = self.of_kind.get(name).or_else(|| self.unit.get(name))?;
         T::try_from(value).ok()
     }
 
@@ -41,6 +41,11 @@ impl UnitProperties {
 
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         self.get(name)
+    }
+
+    /// Returns a counter; `None` for the value of one that is not kept.
+    pub(crate) fn counter(&self, name: &str) -> Option<u64> {
+        self.get(name).filter(|value: &u64| *value != INFINITY)
     }
 
     pub(crate) fn u32(&self, name: &str) -> Option<u32> {
@@ -55,6 +60,11 @@ impl UnitProperties {
     pub(crate) fn timestamp(&self, name: &str) -> Option<Timestamp> {
         let micros = self.get(name).filter(|micros: &u64| *micros > 0)?;
         i64::try_from(micros).ok().map(Timestamp::from_micros)
+    }
+
+    /// Returns the `ActiveState`, [`ActiveState::Inactive`] for a unit that does not give it.
+    pub(crate) fn active_state(&self) -> ActiveState {
+        self.text("ActiveState").map_or(ActiveState::Inactive, ActiveState::from)
     }
 
     /// Returns the `SubState`, [`SubState::Dead`] for a unit that does not give it.
@@ -92,7 +102,7 @@ impl UnitProperties {
 
     /// Returns the value of a variable in `Environment=`; the last assignment counts.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let value = self.service.get("Environment")?.try_clone().ok()?;
+        let value = self.of_kind.get("Environment")?.try_clone().ok()?;
         let variables = Vec::<String>::try_from(value).ok()?;
         let mut values = variables.iter().filter_map(|variable| variable.split_once('='));
         values.rfind(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -117,7 +127,7 @@ impl UnitProperties {
 
     /// Returns the commands of an `Exec…=` setting with the exit of each process.
     fn executed(&self, name: &str) -> impl Iterator<Item = ExecutedCommand> + use<> {
-        let value = self.service.get(name).and_then(|value| value.try_clone().ok());
+        let value = self.of_kind.get(name).and_then(|value| value.try_clone().ok());
         let commands = value.and_then(|value| Vec::<ExecutedCommand>::try_from(value).ok());
         commands.into_iter().flatten()
     }

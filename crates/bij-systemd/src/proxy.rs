@@ -9,7 +9,7 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 /// One row of `ListUnitsByPatterns` and `ListUnitsByNames`: name, description, load state, active state, sub state,
 /// followed unit, path, job id, job type, job path.
-pub(crate) type ListedUnit =
+pub(crate) type UnitRow =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// One change to unit files: `symlink` or `unlink`, the file, and the target of the link.
@@ -31,6 +31,9 @@ pub(crate) trait Manager {
     ) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_or_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn ref_unit(&self, name: &str) -> zbus::Result<()>;
     fn unref_unit(&self, name: &str) -> zbus::Result<()>;
@@ -45,6 +48,14 @@ pub(crate) trait Manager {
         files: &[&str],
         runtime: bool,
     ) -> zbus::Result<Vec<UnitFileChange>>;
+    fn mask_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+        force: bool,
+    ) -> zbus::Result<Vec<UnitFileChange>>;
+    fn unmask_unit_files(&self, files: &[&str], runtime: bool)
+    -> zbus::Result<Vec<UnitFileChange>>;
     fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
     fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
@@ -58,14 +69,16 @@ pub(crate) trait Manager {
         &self,
         states: &[&str],
         patterns: &[&str],
-    ) -> zbus::Result<Vec<ListedUnit>>;
-    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    ) -> zbus::Result<Vec<UnitRow>>;
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<UnitRow>>;
     fn reload(&self) -> zbus::Result<()>;
 
     #[zbus(property)]
     fn control_group(&self) -> zbus::Result<String>;
     #[zbus(property)]
     fn system_state(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn version(&self) -> zbus::Result<String>;
 }
 
 #[zbus::proxy(

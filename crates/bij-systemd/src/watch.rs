@@ -1,26 +1,25 @@
-//! Receives signals about changes of experiments' units, without polling.
+//! Receives signals about changes of units, without polling.
 //!
 //! A signal is only a hint to read the unit: its values are old when it arrives, and PID 1 sends some values
-//! of a service apart from those of its unit. Where signals may have been missed, [`UnitSignal::Resync`] is
+//! of a service apart from those of its unit. Where signals may have been missed, [`UnitEvent::Resync`] is
 //! reported: at the beginning, after the bus was lost, after PID 1 was re-executed, and after a reload, when
 //! every value may have changed and few changes are announced (org.freedesktop.systemd1(5)).
 //!
 //! A reload sends hundreds of `UnitNew` and `UnitRemoved` signals about unchanged units, so these are not
 //! subscribed to. The bus can match only whole paths and subtrees, and a connection has at most 512 match rules
-//! (dbus-daemon(1)), so the changes of all units are received and those of experiments picked out.
+//! (dbus-daemon(1)), so the changes of all units are received and the selected ones picked out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bij_core::port::UnitError;
-use bij_core::{ExperimentId, InvocationId};
+use bij_core::InvocationId;
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, message};
 
-use crate::RuntimeScope;
-use crate::bus;
 use crate::proxy::unit_of_path;
+use crate::{ManagerAddress, ManagerError, UnitName, bus};
 
 const MANAGER: &str = "org.freedesktop.systemd1";
 const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
@@ -41,32 +40,45 @@ const QUEUE_LENGTH: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zer
 const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
-/// A signal about the units of experiments.
+/// What a [`Watch`] reports. An event is a hint to read the unit: values that came with it would be old.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UnitSignal {
-    /// The unit of this experiment has changed.
-    Changed(ExperimentId),
-    /// A start of this experiment, with this invocation id, was skipped because its condition refused it or
-    /// could not be run. It is reported again with each change of the unit until the next start.
-    StartSkipped(ExperimentId, InvocationId),
+#[non_exhaustive]
+pub enum UnitEvent {
+    /// The unit has changed, or a job of it has ended.
+    Changed(UnitName),
+    /// A start of the unit, with this invocation id, was skipped because its `ExecCondition=` refused it or could not
+    /// be run. It is reported again with each change of the unit until the next start.
+    StartSkipped(UnitName, InvocationId),
     /// The shutdown target has changed: the machine or the user's session may be going down, or no longer be.
     MayGoDown,
     /// Signals may have been missed: the state of all units must be read.
     Resync,
-    /// The bus cannot be reached, with the reason as a fragment. [`UnitSignal::Resync`] follows when it can.
+    /// The bus cannot be reached, with the reason as a fragment. [`UnitEvent::Resync`] follows when it can.
     Lost(String),
 }
 
-/// A subscription to a service manager's signals over a separate connection, which reconnects by itself.
-#[derive(Debug)]
-pub struct UnitWatch {
+/// A subscription to a service manager's signals about the selected units, over a separate connection that
+/// reconnects by itself; created by [`Manager::watch`](crate::Manager::watch).
+///
+/// It survives a restart of the bus, `systemctl daemon-reexec` and `daemon-reload`: each of them is a
+/// [`UnitEvent::Resync`], as is the beginning.
+pub struct Watch {
     source: SignalSource,
+    selects: Selection,
     state: WatchState,
+}
+
+type Selection = Box<dyn Fn(&UnitName) -> bool + Send + Sync>;
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("source", &self.source).field("state", &self.state).finish()
+    }
 }
 
 #[derive(Debug)]
 enum SignalSource {
-    Bus(RuntimeScope),
+    Address(ManagerAddress),
     /// Peer-to-peer connections to managers; the next one is last.
     #[cfg(test)]
     Peers(Vec<Connection>),
@@ -87,44 +99,57 @@ struct Subscription {
     connection: Connection,
     signals: SelectAll<MessageStream>,
     /// The unit whose service was just reported as skipped.
-    skipped: Option<String>,
+    skipped: Option<UnitName>,
 }
 
-impl UnitWatch {
-    /// Creates a watch of the manager of this scope; the first call of [`next`](Self::next) connects.
-    pub const fn new(scope: RuntimeScope) -> Self {
-        Self::from_source(SignalSource::Bus(scope))
+impl Watch {
+    /// Creates a watch of the manager at this address; the first call of [`next`](Self::next) connects.
+    pub(crate) fn new(
+        address: ManagerAddress,
+        selects: impl Fn(&UnitName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self::from_source(SignalSource::Address(address), selects)
     }
 
     #[cfg(test)]
-    fn from_peers(peers: Vec<Connection>) -> Self {
-        Self::from_source(SignalSource::Peers(peers))
+    pub(crate) fn from_peers(
+        peers: Vec<Connection>,
+        selects: impl Fn(&UnitName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self::from_source(SignalSource::Peers(peers), selects)
     }
 
-    const fn from_source(source: SignalSource) -> Self {
-        Self { source, state: WatchState::Lost { is_reported: false, delay: Duration::ZERO } }
+    fn from_source(
+        source: SignalSource,
+        selects: impl Fn(&UnitName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let state = WatchState::Lost { is_reported: false, delay: Duration::ZERO };
+        Self { source, selects: Box::new(selects), state }
     }
 
-    /// Waits for the next signal; the stream never ends. Cancel-safe.
-    pub async fn next(&mut self) -> UnitSignal {
+    /// Waits for the next event; they never end. Cancel-safe.
+    pub async fn next(&mut self) -> UnitEvent {
         loop {
             match &mut self.state {
-                WatchState::Subscribed(subscription) => match subscription.next().await {
-                    Some(signal) => return signal,
-                    None => {
-                        self.state = WatchState::Lost { is_reported: false, delay: Duration::ZERO }
+                WatchState::Subscribed(subscription) => {
+                    match subscription.next(&self.selects).await {
+                        Some(signal) => return signal,
+                        None => {
+                            self.state =
+                                WatchState::Lost { is_reported: false, delay: Duration::ZERO }
+                        }
                     }
-                },
+                }
                 WatchState::Lost { is_reported, delay } => {
                     tokio::time::sleep(*delay).await;
                     *delay = (*delay * 2).clamp(RECONNECT_DELAY, MAX_RECONNECT_DELAY);
                     match self.source.subscribe().await {
                         Ok(subscription) => {
                             self.state = WatchState::Subscribed(subscription);
-                            return UnitSignal::Resync;
+                            return UnitEvent::Resync;
                         }
                         Err(error) if !std::mem::replace(is_reported, true) => {
-                            return UnitSignal::Lost(error);
+                            return UnitEvent::Lost(error);
                         }
                         Err(_) => {}
                     }
@@ -139,15 +164,15 @@ impl SignalSource {
     async fn subscribe(&mut self) -> Result<Subscription, String> {
         let subscription = async {
             let connection = match self {
-                Self::Bus(scope) => bus::connect(*scope).await?,
+                Self::Address(address) => bus::connect(address).await?,
                 #[cfg(test)]
                 Self::Peers(peers) => peers.pop().ok_or(zbus::Error::Unsupported)?,
             };
             Subscription::start(connection).await
         };
         bus::with_timeout(subscription).await.map_err(|error| match error {
-            // `UnitSignal::Lost` itself means unreachable; the reason is the source.
-            UnitError::Unreachable(source) => source.to_string(),
+            // `UnitEvent::Lost` itself means unreachable; the reason is the source.
+            ManagerError::Unreachable(source) => source.to_string(),
             error => error.to_string(),
         })
     }
@@ -166,30 +191,34 @@ impl Subscription {
     }
 
     /// Returns the next signal; `None` if the connection is lost.
-    async fn next(&mut self) -> Option<UnitSignal> {
+    async fn next(&mut self, selects: &Selection) -> Option<UnitEvent> {
         loop {
             // An error is the last item of a stream.
             let Ok(message) = self.signals.next().await? else { return None };
-            match ManagerSignal::from_message(&message) {
+            match ManagerSignal::from_message(&message, selects) {
                 Some(ManagerSignal::Unit(unit, invocation)) => {
-                    if unit == SHUTDOWN {
-                        return Some(UnitSignal::MayGoDown);
+                    if unit.as_str() == SHUTDOWN {
+                        return Some(UnitEvent::MayGoDown);
                     }
                     let was_skipped = self.skipped.take_if(|skipped| *skipped == unit).is_some();
-                    let Some(id) = ExperimentId::from_unit_name(&unit) else { continue };
+                    if !selects(&unit) {
+                        continue;
+                    }
                     return Some(match invocation {
-                        Some(invocation) if was_skipped => UnitSignal::StartSkipped(id, invocation),
-                        _ => UnitSignal::Changed(id),
+                        Some(invocation) if was_skipped => {
+                            UnitEvent::StartSkipped(unit, invocation)
+                        }
+                        _ => UnitEvent::Changed(unit),
                     });
                 }
                 Some(ManagerSignal::Skipped(unit)) => self.skipped = Some(unit),
-                Some(ManagerSignal::Reloaded) => return Some(UnitSignal::Resync),
+                Some(ManagerSignal::Reloaded) => return Some(UnitEvent::Resync),
                 Some(ManagerSignal::NewManager) => {
                     // A manager keeps its subscribers when it is re-executed, but not when it is restarted.
                     if bus::with_timeout(bus::subscribe(&self.connection)).await.is_err() {
                         return None;
                     }
-                    return Some(UnitSignal::Resync);
+                    return Some(UnitEvent::Resync);
                 }
                 None => {}
             }
@@ -200,10 +229,10 @@ impl Subscription {
 /// The content of a message of the manager.
 #[derive(Debug, PartialEq, Eq)]
 enum ManagerSignal {
-    /// A unit, of an experiment or not, has changed; with its invocation if that was sent.
-    Unit(String, Option<InvocationId>),
+    /// A unit, selected or not, has changed; with its invocation if that was sent.
+    Unit(UnitName, Option<InvocationId>),
     /// The condition of a unit prevented its start; its [`ManagerSignal::Unit`] follows.
-    Skipped(String),
+    Skipped(UnitName),
     /// A reload is finished.
     Reloaded,
     /// A new process has taken the manager's bus name.
@@ -211,13 +240,14 @@ enum ManagerSignal {
 }
 
 impl ManagerSignal {
-    fn from_message(message: &Message) -> Option<Self> {
+    /// Parses a message; the values of units that are not selected are not read.
+    fn from_message(message: &Message, selects: &Selection) -> Option<Self> {
         let header = message.header();
         let body = message.body();
         match header.member()?.as_str() {
             "PropertiesChanged" => {
-                let unit = unit_of_path(header.path()?.as_str())?;
-                if ExperimentId::from_unit_name(&unit).is_none() {
+                let unit = UnitName::new(unit_of_path(header.path()?.as_str())?).ok()?;
+                if !selects(&unit) {
                     return Some(Self::Unit(unit, None));
                 }
                 let (interface, mut changed, _) = body
@@ -234,7 +264,7 @@ impl ManagerSignal {
             "JobRemoved" => {
                 let (_, _, unit, _) =
                     body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
-                Some(Self::Unit(unit, None))
+                Some(Self::Unit(UnitName::new(unit).ok()?, None))
             }
             "Reloading" => (!body.deserialize::<bool>().ok()?).then_some(Self::Reloaded),
             "NameOwnerChanged" => {

@@ -18,10 +18,8 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
-use bij_systemd::{
-    AttemptSpan, DropIn, HookView, JobType, Journal, JournalQuery, RuntimeScope, SystemdUnits,
-    SystemdVersion,
-};
+use bij_systemd::experiment::{DropIn, HookView, JobType, SystemdUnits, SystemdVersion};
+use bij_systemd::{AttemptSpan, Journal, JournalQuery, RuntimeScope};
 
 /// A template without hooks that overrides an installed one; without a drop-in its start fails, as that one's does.
 const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=exec\n\

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use bij_core::port::{DefinitionSource as _, FindError};
 use bij_core::{ExperimentId, Limit};
 use bij_definition::settings_by_key;
-use bij_systemd::SettingsInForce;
+use bij_systemd::experiment::SettingsInForce;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};

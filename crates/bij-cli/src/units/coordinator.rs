@@ -6,7 +6,7 @@ use bij_api::{ClientError, RefusalKind};
 use bij_core::port::{Started, UnitError, UnitManager};
 use bij_core::request::{UnitEffect, UnitVerb};
 use bij_core::{ExperimentId, Outcome, UnitStatus};
-use bij_systemd::SystemdUnits;
+use bij_systemd::experiment::SystemdUnits;
 
 use crate::coordinator;
 

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use thiserror::Error;
 
-use crate::{ExperimentId, Outcome, Percent, UnitStatus};
+use crate::{ExperimentId, LoadState, Outcome, Percent, UnitStatus};
 
 /// The result of a start that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,50 +17,22 @@ pub enum Started {
     Skipped,
 }
 
-/// The reason why a manager does not load a unit (`LoadState`, org.freedesktop.systemd1(5)).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoadState {
-    /// The operator has masked it: `systemctl mask`.
-    Masked,
-    /// An essential setting of the unit or of one of its drop-ins is invalid.
-    BadSetting,
-    /// A file of the unit cannot be read or parsed.
-    Error,
-    /// A state that a newer systemd has added.
-    Other(String),
+/// Returns the rest of a sentence that begins with a unit in this state.
+fn load_predicate(load: &LoadState) -> String {
+    match load {
+        LoadState::Masked => "is masked, so it cannot be started".to_owned(),
+        LoadState::BadSetting => "has a bad setting, and systemd does not start it".to_owned(),
+        LoadState::Error => "cannot be loaded by systemd".to_owned(),
+        other => format!("is not loaded by systemd: {:?}", other.as_str()),
+    }
 }
 
-impl LoadState {
-    /// Parses systemd's word; `None` if the unit is loaded or does not exist.
-    pub fn from_systemd(word: &str) -> Option<Self> {
-        match word {
-            "loaded" | "not-found" | "stub" | "merged" => None,
-            "masked" => Some(Self::Masked),
-            "bad-setting" => Some(Self::BadSetting),
-            "error" => Some(Self::Error),
-            other => Some(Self::Other(other.to_owned())),
-        }
-    }
-
-    /// Returns the rest of a sentence that begins with the unit.
-    fn predicate(&self) -> String {
-        match self {
-            Self::Masked => "is masked, so it cannot be started".to_owned(),
-            Self::BadSetting => "has a bad setting, and systemd does not start it".to_owned(),
-            Self::Error => "cannot be loaded by systemd".to_owned(),
-            Self::Other(word) => format!("is not loaded by systemd: {word:?}"),
-        }
-    }
-
-    fn remedy(&self, unit: &str) -> String {
-        match self {
-            Self::Masked => format!("sudo systemctl unmask {unit}"),
-            Self::BadSetting | Self::Error | Self::Other(_) => {
-                format!(
-                    "systemctl status {unit}; systemctl cat {unit}; then sudo systemctl daemon-reload"
-                )
-            }
-        }
+fn load_remedy(load: &LoadState, unit: &str) -> String {
+    match load {
+        LoadState::Masked => format!("sudo systemctl unmask {unit}"),
+        _ => format!(
+            "systemctl status {unit}; systemctl cat {unit}; then sudo systemctl daemon-reload"
+        ),
     }
 }
 
@@ -72,7 +44,7 @@ pub enum UnitError {
     #[error("there is no experiment {0}")]
     NotFound(ExperimentId),
     /// The manager cannot load the unit, so it cannot be started.
-    #[error("the unit of {id} {}", .load.predicate())]
+    #[error("the unit of {id} {}", load_predicate(.load))]
     NotLoaded {
         /// The experiment of the unit.
         id: ExperimentId,
@@ -145,7 +117,7 @@ impl UnitError {
     /// Returns the command that removes the cause, if it is known.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::NotLoaded { id, load } => Some(load.remedy(&id.unit_name())),
+            Self::NotLoaded { id, load } => Some(load_remedy(load, &id.unit_name())),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use bij_core::{
     Witness,
 };
 use bij_host::{logged, read_progress};
-use bij_systemd::{JobType, UnitFacts};
+use bij_systemd::experiment::{JobType, UnitFacts};
 
 use super::OpenAttempt;
 use crate::attempt_record::read_order;

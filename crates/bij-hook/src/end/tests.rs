@@ -2,7 +2,7 @@ use bij_core::port::{Change, RunQueue as _};
 use bij_core::queue::QueueState;
 use bij_core::{Bytes, Cause, Exit, Limit, OrderKind, TimeSpan, Witness};
 use bij_host::HostContext;
-use bij_systemd::JobType;
+use bij_systemd::experiment::JobType;
 
 use super::*;
 use crate::HookEnv;

@@ -13,7 +13,7 @@ use bij_core::port::FoundDefinition;
 use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
 use bij_jetson::{GpuPolicy, Root};
-use bij_systemd::SystemdVersion;
+use bij_systemd::experiment::SystemdVersion;
 use fnv::FnvHasher;
 
 /// Facts of one machine, each read at its first use.

@@ -5,7 +5,7 @@ use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 use super::author::TrustedWriters;
 use super::lines::JournalLine;
 use crate::RuntimeScope;
-use crate::scope::EXPERIMENT_UNITS;
+use crate::experiment::EXPERIMENT_UNITS;
 
 /// Selects log lines; the default is all lines of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

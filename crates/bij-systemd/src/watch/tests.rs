@@ -90,16 +90,25 @@ impl Peer {
     }
 }
 
-async fn watched() -> (UnitWatch, Peer) {
+/// Watches the units of experiments.
+fn watch(peers: Vec<Connection>) -> Watch {
+    Watch::from_peers(peers, |unit| unit.experiment().is_some())
+}
+
+async fn watched() -> (Watch, Peer) {
     let (client, peer) = Peer::new().await;
-    let mut watch = UnitWatch::from_peers(vec![client]);
-    assert_eq!(watch.next().await, UnitSignal::Resync, "earlier changes are unknown");
+    let mut watch = watch(vec![client]);
+    assert_eq!(watch.next().await, UnitEvent::Resync, "earlier changes are unknown");
     assert_eq!(peer.subscribed.load(Ordering::Relaxed), 1);
     (watch, peer)
 }
 
-fn changed(id: &str) -> UnitSignal {
-    UnitSignal::Changed(ExperimentId::new(id).unwrap())
+fn unit(id: &str) -> UnitName {
+    UnitName::new(format!("brain-experiment@{id}.service")).unwrap()
+}
+
+fn changed(id: &str) -> UnitEvent {
+    UnitEvent::Changed(unit(id))
 }
 
 #[tokio::test]
@@ -126,10 +135,8 @@ async fn a_start_that_its_condition_refused_is_reported() {
         peer.changed_to(unit, UNIT, Some(("InvocationID", invocation.into()))).await;
     }
     assert_eq!(watch.next().await, changed("a"));
-    let skipped = |id, invocation| {
-        let id = ExperimentId::new(id).unwrap();
-        UnitSignal::StartSkipped(id, InvocationId::from_bytes(invocation))
-    };
+    let skipped =
+        |id, invocation| UnitEvent::StartSkipped(unit(id), InvocationId::from_bytes(invocation));
     assert_eq!(watch.next().await, skipped("b", [b'b'; 16]));
 }
 
@@ -145,7 +152,7 @@ async fn the_end_of_a_job_is_reported_even_if_no_property_changes() {
 async fn the_start_job_of_the_shutdown_target_is_reported() {
     let (mut watch, peer) = watched().await;
     peer.properties_changed("shutdown.target", "org.freedesktop.systemd1.Unit").await;
-    assert_eq!(watch.next().await, UnitSignal::MayGoDown);
+    assert_eq!(watch.next().await, UnitEvent::MayGoDown);
 }
 
 #[tokio::test]
@@ -161,7 +168,7 @@ async fn a_reload_is_reported_as_one_resync() {
     peer.job_removed("brain-experiment@y.service").await;
     // Signals of different kinds are not ordered, and need not be.
     let signals = [watch.next().await, watch.next().await];
-    let [resync, change] = [UnitSignal::Resync, changed("y")];
+    let [resync, change] = [UnitEvent::Resync, changed("y")];
     assert!(signals.contains(&resync) && signals.contains(&change), "{signals:?}");
 }
 
@@ -170,7 +177,7 @@ async fn a_new_manager_is_subscribed_to_again() {
     let (mut watch, peer) = watched().await;
     peer.name_owner_changed("").await;
     peer.name_owner_changed(":1.9").await;
-    assert_eq!(watch.next().await, UnitSignal::Resync);
+    assert_eq!(watch.next().await, UnitEvent::Resync);
     assert_eq!(peer.subscribed.load(Ordering::Relaxed), 2);
 }
 
@@ -178,14 +185,14 @@ async fn a_new_manager_is_subscribed_to_again() {
 async fn a_lost_bus_is_reconnected_and_reported_as_a_resync() {
     let (first, peer) = Peer::new().await;
     let (second, next_peer) = Peer::new().await;
-    let mut watch = UnitWatch::from_peers(vec![second, first]);
-    assert_eq!(watch.next().await, UnitSignal::Resync);
+    let mut watch = watch(vec![second, first]);
+    assert_eq!(watch.next().await, UnitEvent::Resync);
     peer.manager.close().await.unwrap();
-    assert_eq!(watch.next().await, UnitSignal::Resync);
+    assert_eq!(watch.next().await, UnitEvent::Resync);
     next_peer.job_removed("brain-experiment@x.service").await;
     assert_eq!(watch.next().await, changed("x"));
     next_peer.manager.close().await.unwrap();
-    assert!(matches!(watch.next().await, UnitSignal::Lost(_)), "and reported once");
+    assert!(matches!(watch.next().await, UnitEvent::Lost(_)), "and reported once");
     tokio::time::pause();
     let silence = tokio::time::timeout(Duration::from_secs(600), watch.next()).await;
     assert!(silence.is_err(), "{silence:?}");

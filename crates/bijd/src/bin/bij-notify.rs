@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use bij_hook::start_logging;
-use bij_systemd::MANAGER_NOTIFY_SOCKET;
+use bij_systemd::experiment::MANAGER_NOTIFY_SOCKET;
 use bijd::filter_notifications;
 
 fn main() -> ExitCode {

@@ -16,7 +16,7 @@ use bij_core::port::{Handover, UnitError, UnitRestrainer as _};
 use bij_core::{ExperimentId, MonotonicTime, Order, OrderKind, SubState, error_chain};
 use bij_hook::{is_foreign_root, runtime_scope};
 use bij_host::HostContext;
-use bij_systemd::{SystemdUnits, UnitTimes};
+use bij_systemd::experiment::{SystemdUnits, UnitTimes};
 use tokio::time::sleep;
 
 use self::judge::{Overrun, Verdict, judge};

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bij_core::error_chain;
 use bij_core::port::UnitError;
-use bij_systemd::{RuntimeScope, SystemdUnits};
+use bij_systemd::RuntimeScope;
+use bij_systemd::experiment::SystemdUnits;
 use tokio::sync::OnceCell;
 
 /// Asks the service manager for its own state.

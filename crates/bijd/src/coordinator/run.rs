@@ -21,7 +21,7 @@ use bij_hook::{FOREIGN_ROOT, is_foreign_root, open_ledger, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
 use bij_jetson::Hardware;
 use bij_store::RobustLedger;
-use bij_systemd::SystemdUnits;
+use bij_systemd::experiment::SystemdUnits;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::{oneshot, watch};

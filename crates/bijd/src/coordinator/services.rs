@@ -13,7 +13,8 @@ use bij_definition::Definitions;
 use bij_hook::{deferred_start, is_foreign_root, runtime_scope};
 use bij_host::{HostContext, ServiceNotify};
 use bij_store::Reader;
-use bij_systemd::{RuntimeScope, UnitSignal, UnitWatch};
+use bij_systemd::experiment::watch_experiments;
+use bij_systemd::{RuntimeScope, UnitEvent};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::SampleRing;
@@ -226,23 +227,28 @@ impl Services<'_> {
         if is_foreign_root(self.host) {
             return std::future::pending().await;
         }
-        let mut watch = UnitWatch::new(self.runtime_scope());
+        let mut watch = watch_experiments(self.runtime_scope());
         let manager = ManagerProbe::new(self.runtime_scope());
         loop {
             let passed_on = match watch.next().await {
-                UnitSignal::Changed(id) => self.handle.unit_changed(id).await,
-                UnitSignal::StartSkipped(id, invocation) => {
+                UnitEvent::Changed(unit) => {
+                    let Some(id) = unit.experiment() else { continue };
+                    self.handle.unit_changed(id).await
+                }
+                UnitEvent::StartSkipped(unit, invocation) => {
+                    let Some(id) = unit.experiment() else { continue };
                     self.handle.ask(move |it, now| it.start_skipped(&id, invocation, now)).await
                 }
-                UnitSignal::MayGoDown => self.report_shutdown_state(&manager).await,
-                UnitSignal::Resync => match self.report_shutdown_state(&manager).await {
-                    Ok(()) => self.handle.resync().await,
-                    gone => gone,
-                },
-                UnitSignal::Lost(why) => {
+                UnitEvent::MayGoDown => self.report_shutdown_state(&manager).await,
+                UnitEvent::Lost(why) => {
                     log::warn!("no signals from the service manager: {why}; connecting again");
                     Ok(())
                 }
+                // `Resync`: reading all states is also right for an event that is not known here.
+                _ => match self.report_shutdown_state(&manager).await {
+                    Ok(()) => self.handle.resync().await,
+                    gone => gone,
+                },
             };
             if passed_on.is_err() {
                 return;

@@ -25,7 +25,7 @@ use bij_core::port::{Board, UnitManager as _};
 use bij_core::{ExperimentId, TimeSpan, UnitStatus};
 use bij_host::HostContext;
 use bij_jetson::Hardware;
-use bij_systemd::SystemdUnits;
+use bij_systemd::experiment::SystemdUnits;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;

@@ -83,7 +83,7 @@ fn refusal(error: &UnitError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use bij_api::Rights;
-    use bij_systemd::SystemdUnits;
+    use bij_systemd::experiment::SystemdUnits;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use bij_core::Limit;
 use bij_core::spec::ExperimentSpec;
 use bij_definition::settings_by_key;
-use bij_systemd::SettingsInForce;
+use bij_systemd::experiment::SettingsInForce;
 use serde_json::{Map, Value};
 
 use super::Setting;

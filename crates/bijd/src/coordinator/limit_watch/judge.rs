@@ -1,7 +1,7 @@
 //! Decides whether a unit has been in its state for longer than it may.
 
 use bij_core::{Limit, MonotonicTime, SubState, TimeSpan};
-use bij_systemd::UnitTimes;
+use bij_systemd::experiment::UnitTimes;
 
 /// How much later than systemd the coordinator acts. systemd enforces all these limits itself, and is late only if its
 /// timer was moved, or if the machine is very busy.

@@ -17,7 +17,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Guid, OwnedObjectPath, OwnedVariant, connection, fdo};
 
 use crate::properties::ExecutedCommand;
-use crate::proxy::{ListedUnit, UnitFileChange, unit_path};
+use crate::proxy::{UnitFileChange, UnitRow, unit_path};
 
 /// How a job ends.
 #[derive(Clone, Copy)]
@@ -298,11 +298,7 @@ impl Manager {
         });
     }
 
-    fn list_units_by_patterns(
-        &self,
-        _states: Vec<String>,
-        patterns: Vec<String>,
-    ) -> Vec<ListedUnit> {
+    fn list_units_by_patterns(&self, _states: Vec<String>, patterns: Vec<String>) -> Vec<UnitRow> {
         self.0.called("ListUnitsByPatterns");
         assert_eq!(patterns, ["brain-experiment@*.service"]);
         let row = |number| {
@@ -315,7 +311,7 @@ impl Manager {
         (0..self.0.0.lock().unwrap().listed).map(row).collect()
     }
 
-    fn list_units_by_names(&self, names: Vec<String>) -> Vec<ListedUnit> {
+    fn list_units_by_names(&self, names: Vec<String>) -> Vec<UnitRow> {
         self.0.called("ListUnitsByNames");
         let world = self.0.0.lock().unwrap();
         let row = |unit: String| {

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use bij_core::port::UnitError;
 use bij_core::{CpuQuota, ExperimentId, Limit, Outcome, Percent};
 use tempfile::Builder;
-use zbus::Variant;
 
 use super::{SystemdUnits, is_down};
-use crate::bus::{Operation, call};
+use crate::UnitName;
+use crate::manager::{Property, UnitFileLife};
 use crate::properties::UnitProperties;
 use record::CapRecord;
 
@@ -50,7 +50,7 @@ impl SystemdUnits {
         id: &ExperimentId,
         cap: Percent,
     ) -> Result<Outcome, UnitError> {
-        let properties = self.bus()?.unit(id).await?;
+        let properties = self.properties(id).await?;
         if is_down(&properties) {
             return Ok(Outcome::Unchanged);
         }
@@ -74,8 +74,8 @@ impl SystemdUnits {
         record.ours = vec![wanted];
         write_record(&record, &cap_state.record_file, id)?;
         // systemd writes to the control group before it answers the next call.
-        let properties = self.bus()?.unit(id).await?;
-        let group = self.resources(properties.text("ControlGroup").unwrap_or_default());
+        let properties = self.properties(id).await?;
+        let group = self.manager()?.resources(properties.text("ControlGroup").unwrap_or_default());
         if group.cpu_usage_nsec.is_some() && group.cpu_quota.is_none() {
             self.remove_cpu_cap(id).await?;
             return Err(UnitError::Unsupported(NO_EFFECT));
@@ -84,12 +84,11 @@ impl SystemdUnits {
     }
 
     pub(super) async fn remove_cpu_cap(&self, id: &ExperimentId) -> Result<Outcome, UnitError> {
-        let bus = self.bus()?;
         let record_file = self.dirs.cpu_cap_record(&id.unit_name());
         if !record_file.exists() {
             return Ok(Outcome::Unchanged);
         }
-        let properties = bus.unit(id).await?;
+        let properties = self.properties(id).await?;
         let cap_state = self.read_cpu_cap(id, properties.cpu_quota());
         let Some(record) = &cap_state.record else {
             // An operator has set another quota since; it stays.
@@ -103,8 +102,8 @@ impl SystemdUnits {
             let _ = clear_drop_in(&cap_state.file);
         }
         // systemd before 257 loses the new file's place in the order of drop-ins.
-        if !record.reload_was_due && reload_is_due(&self.bus()?.unit(id).await?) {
-            self.bus()?.reload().await?;
+        if !record.reload_was_due && reload_is_due(&self.properties(id).await?) {
+            self.manager()?.daemon_reload().await?;
         }
         let _ = fs::remove_file(&record_file);
         Ok(Outcome::Changed)
@@ -121,11 +120,9 @@ impl SystemdUnits {
     }
 
     async fn set_quota(&self, id: &ExperimentId, quota: Limit<CpuQuota>) -> Result<(), UnitError> {
-        let manager = self.bus()?.manager().await?;
-        let value = quota.at().map_or(u64::MAX, CpuQuota::micros_per_sec);
-        let properties = [("CPUQuotaPerSecUSec", Variant::from(value))];
-        let action = Operation { verb: "limit the CPU time of", id: Some(id) };
-        call(action, manager.set_unit_properties(&id.unit_name(), true, &properties)).await
+        let unit = UnitName::from_experiment(id);
+        let quota = [Property::cpu_quota(quota)];
+        Ok(self.manager()?.set_properties(&unit, &quota, UnitFileLife::Runtime).await?)
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use bij_core::{ExperimentId, MonotonicTime, ServiceResult, Timestamp};
 
-use super::facts::{JobType, LifecycleTimes, MainProcess, UnitFacts, exit};
-use super::{HookViewError, ServiceState};
+use super::facts::{JobType, MainProcess, UnitFacts, was_ready};
+use super::{EXPERIMENT_UNITS, HookViewError, ServiceState};
 use crate::RuntimeScope;
-use crate::scope::EXPERIMENT_UNITS;
+use crate::lifecycle::{LifecycleTimes, exit};
 use crate::scope::{tool_command, tool_path};
 
 const PROPERTIES: &str = "InvocationID,NRestarts,Result,ActiveEnterTimestamp,ActiveEnterTimestampMonotonic,\
@@ -112,11 +112,10 @@ fn parse(show: &str, job: Option<&str>, system: &str) -> UnitFacts {
     };
     let status = number("ExecMainCode").zip(number("ExecMainStatus"));
     let main_exit = status.and_then(|(code, status)| exit(code, status));
-    let was_ready = times.was_ready(MainProcess {
-        service_type: text("Type"),
-        errno: number("StatusErrno"),
-        exit: main_exit,
-    });
+    let was_ready = was_ready(
+        &times,
+        MainProcess { service_type: text("Type"), errno: number("StatusErrno"), exit: main_exit },
+    );
     UnitFacts {
         job: job.map(JobType::from),
         invocation: text("InvocationID").and_then(|id| id.parse().ok()),

@@ -4,7 +4,7 @@ use bij_core::port::UnitError;
 use bij_core::{ExperimentId, Limit, TimeSpan};
 
 use super::SystemdUnits;
-use crate::drop_in::LAUNCHER;
+use crate::experiment::drop_in::LAUNCHER;
 use crate::properties::UnitProperties;
 
 /// Settings of a unit as its manager has them: those of its definition, unless an operator's drop-in overrides
@@ -36,7 +36,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn settings_in_force(&self, id: &ExperimentId) -> Result<SettingsInForce, UnitError> {
-        Ok(settings(&self.bus()?.unit(id).await?))
+        Ok(settings(&self.properties(id).await?))
     }
 }
 

@@ -1,9 +1,8 @@
 //! The state of a unit, and of the coordinator's service, at one moment.
 
-use bij_core::{
-    Bytes, Exit, InvocationId, Limit, MonotonicTime, ServiceResult, StartLimit, TimeSpan, Timestamp,
-};
+use bij_core::{Bytes, Exit, InvocationId, Limit, ServiceResult, StartLimit, TimeSpan, Timestamp};
 
+use crate::lifecycle::{LifecycleTimes, exit};
 use crate::properties::UnitProperties;
 
 /// The type of a unit's job (org.freedesktop.systemd1(5)).
@@ -73,15 +72,6 @@ pub struct UnitFacts {
     pub stopping: bool,
 }
 
-/// Times by the monotonic clock. The active times may be those of an earlier attempt.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LifecycleTimes {
-    pub(super) active: Option<MonotonicTime>,
-    pub(super) main_start: Option<MonotonicTime>,
-    pub(super) main_exit: Option<MonotonicTime>,
-    pub(super) active_end: Option<MonotonicTime>,
-}
-
 /// How the main process was executed, as the manager knows it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MainProcess<'a> {
@@ -102,38 +92,9 @@ impl MainProcess<'_> {
     }
 }
 
-impl LifecycleTimes {
-    /// Returns `true` if this attempt became active. The active time of an earlier attempt lies before the start
-    /// of this main process.
-    fn was_up(self) -> bool {
-        self.main_start.is_some_and(|start| self.active.is_some_and(|active| active >= start))
-    }
-
-    /// Returns `true` if this attempt became active with its own program.
-    pub(super) fn was_ready(self, main_process: MainProcess<'_>) -> bool {
-        self.was_up() && !main_process.was_never_executed()
-    }
-
-    /// Returns `true` if the main process ended before the unit left the state "active". systemd first records
-    /// an exit and then changes the state; when it stops the process itself, the order is reversed.
-    pub(super) fn left_by_itself(self) -> bool {
-        self.was_up() && self.main_exit.zip(self.active_end).is_some_and(|(exit, end)| exit <= end)
-    }
-
-    pub(super) fn ran_for(self) -> Option<TimeSpan> {
-        let (start, exit) = self.main_start.zip(self.main_exit)?;
-        exit.since(start)
-    }
-}
-
-/// Converts `ExecMainCode` and `ExecMainStatus`, which are `si_code` and `si_status` of waitid(2).
-pub(super) fn exit(code: i32, status: i32) -> Option<Exit> {
-    match code {
-        1 => Some(Exit::Code(status)),
-        2 => Some(Exit::Signal(status)),
-        3 => Some(Exit::CoreDump(status)),
-        _ => None,
-    }
+/// Returns `true` if this attempt became active with its own program.
+pub(super) fn was_ready(times: &LifecycleTimes, main_process: MainProcess<'_>) -> bool {
+    times.was_up() && !main_process.was_never_executed()
 }
 
 impl UnitFacts {
@@ -144,19 +105,17 @@ impl UnitFacts {
     }
 
     pub(super) fn from_bus(properties: &UnitProperties, job: Option<&str>, system: &str) -> Self {
-        let times = LifecycleTimes {
-            active: properties.monotonic("ActiveEnterTimestampMonotonic"),
-            main_start: properties.monotonic("ExecMainStartTimestampMonotonic"),
-            main_exit: properties.monotonic("ExecMainExitTimestampMonotonic"),
-            active_end: properties.monotonic("ActiveExitTimestampMonotonic"),
-        };
+        let times = LifecycleTimes::from_properties(properties);
         let status = properties.i32("ExecMainCode").zip(properties.i32("ExecMainStatus"));
         let main_exit = status.and_then(|(code, status)| exit(code, status));
-        let was_ready = times.was_ready(MainProcess {
-            service_type: properties.text("Type"),
-            errno: properties.i32("StatusErrno"),
-            exit: main_exit,
-        });
+        let was_ready = was_ready(
+            &times,
+            MainProcess {
+                service_type: properties.text("Type"),
+                errno: properties.i32("StatusErrno"),
+                exit: main_exit,
+            },
+        );
         Self {
             job: job.map(JobType::from),
             invocation: properties.invocation(),
@@ -212,6 +171,8 @@ impl ServiceState {
 
 #[cfg(test)]
 mod tests {
+    use bij_core::MonotonicTime;
+
     use super::*;
 
     const AT: fn(u32) -> Option<MonotonicTime> = |seconds| Some(MonotonicTime::from_secs(seconds));
@@ -234,26 +195,15 @@ mod tests {
                 errno: Some(errno),
                 exit: Some(exit),
             };
-            assert_eq!(up.was_ready(main_process("simple", 0)), ready, "{exit:?}");
-            assert_eq!(up.was_ready(main_process("exec", 2)), ready, "{exit:?}");
-            assert!(up.was_ready(main_process("exec", 0)), "its own program may return this code");
+            assert_eq!(was_ready(&up, main_process("simple", 0)), ready, "{exit:?}");
+            assert_eq!(was_ready(&up, main_process("exec", 2)), ready, "{exit:?}");
+            assert!(
+                was_ready(&up, main_process("exec", 0)),
+                "its own program may return this code"
+            );
         }
         let never_ran = LifecycleTimes { active: AT(10), ..never };
         assert!(!never_ran.was_up());
-    }
-
-    #[test]
-    fn a_process_that_ended_before_the_unit_stopped_left_by_itself() {
-        let attempt =
-            LifecycleTimes { active: AT(20), main_start: AT(20), ..LifecycleTimes::default() };
-        let left =
-            |exit, end| LifecycleTimes { main_exit: AT(exit), active_end: AT(end), ..attempt };
-        assert!(left(30, 30).left_by_itself());
-        assert!(left(30, 31).left_by_itself());
-        assert!(!left(31, 30).left_by_itself(), "systemd stopped it");
-        assert!(!LifecycleTimes { main_exit: AT(30), ..attempt }.left_by_itself());
-        let not_up = LifecycleTimes { active: AT(10), ..left(30, 31) };
-        assert!(!not_up.left_by_itself(), "the active time is that of an earlier attempt");
     }
 
     #[test]

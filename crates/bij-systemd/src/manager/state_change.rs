@@ -8,7 +8,7 @@ use crate::monotonic_clock::monotonic;
 use crate::properties::UnitProperties;
 
 /// Returns when a unit entered its state; `None` if it never changed.
-pub(super) fn entered_at(properties: &UnitProperties) -> Option<Timestamp> {
+pub(crate) fn entered_at(properties: &UnitProperties) -> Option<Timestamp> {
     let recorded = properties.timestamp("StateChangeTimestamp")?;
     let entered = properties.monotonic("StateChangeTimestampMonotonic");
     let age = monotonic().zip(entered).and_then(|(now, entered)| now.since(entered));

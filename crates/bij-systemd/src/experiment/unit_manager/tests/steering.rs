@@ -177,7 +177,7 @@ async fn a_quota_that_an_operator_sets_over_a_cap_stays_when_the_cap_is_removed(
 async fn a_cap_that_another_process_left_behind_is_removed() {
     let (units, shared, root) = manager_with_quota(Some("150%"), true).await;
     units.set_cpu_cap(&id(), Some(Percent::new(50))).await.unwrap();
-    let next = SystemdUnits::from_peer(units.bus.unwrap(), root.path());
+    let next = SystemdUnits::with_manager(units.manager.unwrap(), root.path());
     assert_eq!(next.set_cpu_cap(&id(), None).await.unwrap(), Outcome::Changed);
     assert_eq!(quota(&shared), Some(1_500_000));
     assert_nothing_is_left(&shared, &root);

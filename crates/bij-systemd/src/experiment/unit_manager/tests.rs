@@ -7,6 +7,7 @@ use std::time::Duration;
 use bij_core::{Limit, SubState, TimeSpan};
 
 use super::*;
+use crate::bus::Bus;
 use fake::{Job, World, manager};
 
 fn id() -> ExperimentId {

@@ -3,10 +3,10 @@
 use bij_core::port::UnitError;
 use bij_core::{ExperimentId, Limit, MonotonicTime, SubState, TimeSpan};
 
-use crate::SystemdUnits;
-use crate::bus::{Operation, call};
+use super::{EXPERIMENT_UNITS, SystemdUnits};
+use crate::error::Operation;
 use crate::properties::UnitProperties;
-use crate::scope::EXPERIMENT_UNITS;
+use crate::{JobKind, JobMode, UnitName};
 
 /// Time stamps and time limits of an experiment's unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +31,10 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, SubState)>, UnitError> {
-        let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "list experiments", id: None };
-        let rows = call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
-        let state = |row: crate::proxy::ListedUnit| {
+        let operation = Operation::new("list experiments");
+        let patterns = [EXPERIMENT_UNITS.to_owned()];
+        let (rows, _) = self.manager()?.rows(operation, &[], &patterns).await?;
+        let state = |row: crate::proxy::UnitRow| {
             Some((ExperimentId::from_unit_name(&row.0)?, SubState::from(row.4)))
         };
         Ok(rows.into_iter().filter_map(state).collect())
@@ -45,9 +45,8 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer, or refuses the job.
     pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
-        let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "stop", id: Some(id) };
-        call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
+        let unit = UnitName::from_experiment(id);
+        Ok(self.manager()?.queue_job(&unit, JobKind::Stop, JobMode::Replace).await?)
     }
 
     /// Reads the time stamps and time limits of one unit.
@@ -55,7 +54,7 @@ impl SystemdUnits {
     /// # Errors
     /// [`UnitError`] if the manager does not answer.
     pub async fn times(&self, id: &ExperimentId) -> Result<UnitTimes, UnitError> {
-        Ok(times(&self.bus()?.unit(id).await?))
+        Ok(times(&self.properties(id).await?))
     }
 }
 

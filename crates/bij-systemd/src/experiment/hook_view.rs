@@ -8,13 +8,15 @@ mod facts;
 mod show;
 
 use bij_core::ExperimentId;
-use bij_core::port::UnitError;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
+use super::EXPERIMENT_UNITS;
 use crate::RuntimeScope;
-use crate::bus::{Bus, Operation, call};
-use crate::scope::EXPERIMENT_UNITS;
+use crate::bus::{Bus, call};
+use crate::error::Operation;
+use crate::job::{JobKind, JobMode, send_job};
+use crate::{ManagerError, UnitName};
 
 pub use facts::{JobType, ServiceState, UnitFacts};
 
@@ -36,7 +38,7 @@ pub enum HookViewError {
         action: &'static str,
         /// The error of the call.
         #[source]
-        source: UnitError,
+        source: ManagerError,
     },
     /// `systemctl` could not be run.
     #[error("cannot run systemctl to {action}")]
@@ -62,7 +64,7 @@ impl HookView {
     pub fn connect(scope: RuntimeScope) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let bus = runtime.ok().and_then(|runtime| {
-            let bus = runtime.block_on(Bus::connect(scope)).ok()?;
+            let bus = runtime.block_on(Bus::connect(scope.into())).ok()?;
             Some((runtime, bus))
         });
         Self { scope, bus }
@@ -142,13 +144,16 @@ impl HookView {
     }
 
     /// Asks over D-Bus; `None` if there is no bus, or the manager cannot be reached over it.
-    fn ask_bus<'a, T, F>(&'a self, ask: impl FnOnce(&'a Bus) -> F) -> Option<Result<T, UnitError>>
+    fn ask_bus<'a, T, F>(
+        &'a self,
+        ask: impl FnOnce(&'a Bus) -> F,
+    ) -> Option<Result<T, ManagerError>>
     where
-        F: Future<Output = Result<T, UnitError>>,
+        F: Future<Output = Result<T, ManagerError>>,
     {
         let (runtime, bus) = self.bus.as_ref()?;
         match runtime.block_on(ask(bus)) {
-            Err(UnitError::Unreachable(_)) => None,
+            Err(ManagerError::Unreachable(_)) => None,
             answer => Some(answer),
         }
     }
@@ -157,35 +162,36 @@ impl HookView {
 /// `SystemState` of a manager that is shutting down (org.freedesktop.systemd1(5)).
 const STOPPING: &str = "stopping";
 
-async fn system_state(bus: &Bus) -> Result<String, UnitError> {
+async fn system_state(bus: &Bus) -> Result<String, ManagerError> {
     let manager = bus.manager().await?;
-    call(Operation { verb: "inspect the manager", id: None }, manager.system_state()).await
+    call(Operation::new("inspect the manager"), manager.system_state()).await
 }
 
-async fn has_loaded_units(bus: &Bus) -> Result<bool, UnitError> {
+async fn has_loaded_units(bus: &Bus) -> Result<bool, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "list the units", id: None };
+    let action = Operation::new("list the units");
     Ok(!call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
 }
 
-async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
+async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect the coordinator", id: None };
+    let action = Operation::new("inspect the coordinator");
     let units = call(action, manager.list_units_by_names(&[unit])).await?;
     let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
     Ok(ServiceState::new(&active_state, job != 0))
 }
 
-async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
-    let manager = bus.manager().await?;
-    let action = Operation { verb: "stop", id: Some(id) };
-    call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
+async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), ManagerError> {
+    let unit = UnitName::from_experiment(id);
+    send_job(bus, &unit, JobKind::Stop, JobMode::Replace).await.map(drop)
 }
 
-async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
+async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect the manager", id: None };
-    let (properties, state) = tokio::try_join!(bus.unit(id), call(action, manager.system_state()))?;
+    let action = Operation::new("inspect the manager");
+    let unit = UnitName::from_experiment(id);
+    let (properties, state) =
+        tokio::try_join!(bus.unit(&unit), call(action, manager.system_state()))?;
     let job = match properties.job() {
         // Rare: the type takes a second call, and only while a job exists.
         Some(job) => bus.job_type(job.as_str()).await?,

@@ -3,36 +3,42 @@
 //! A free slot should be filled at once, so a start waits for PID 1 only twice: for the state of the unit, and
 //! for the answers to all calls of the start, which are sent together. PID 1 handles calls in their order.
 
-use bij_core::port::{LoadState, Started, UnitError};
-use bij_core::{ActiveState, ExperimentId, SubState};
+use bij_core::port::{Started, UnitError};
+use bij_core::{ActiveState, ExperimentId, LoadState, SubState};
 use futures_util::future::join3;
 
-use super::{active_state, reset_failed};
-use crate::bus::{Bus, Operation, call};
-use crate::job::{JobRequest, JobSuccess, JobVerb};
+use crate::bus::call;
+use crate::error::Operation;
+use crate::job::{JobKind, JobMode, JobRequest, JobSuccess};
+use crate::manager::{Manager, is_refused_by_condition};
 use crate::properties::UnitProperties;
+use crate::{ManagerError, UnitName};
 
-pub(super) async fn start(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
-    let (request, unit) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
-    match unit.active {
+pub(super) async fn start(manager: &Manager, id: &ExperimentId) -> Result<Started, UnitError> {
+    let unit = &UnitName::from_experiment(id);
+    let (request, before) =
+        tokio::try_join!(JobRequest::subscribe(manager.bus(), unit), read_unit(manager, unit))?;
+    match before.active {
         ActiveState::Active | ActiveState::Reloading => Ok(Started::AlreadyUp),
         // Before systemd 257 a start job waits here until RestartSec= is over; a restart job does not.
-        ActiveState::Activating if unit.sub_state == SubState::AutoRestart => {
-            run_start_job(bus, id, request, JobVerb::Restart).await
+        ActiveState::Activating if before.sub_state == SubState::AutoRestart => {
+            run_start_job(manager, id, request, JobKind::Restart).await
         }
         // A start is under way already, perhaps that of a restart that is due: ours joins it, and its counters must
         // not be reset.
-        ActiveState::Activating if unit.has_job => {
-            request.send_and_wait(JobVerb::Start).await?;
-            start_result(id, &bus.start_properties(id).await?)
+        ActiveState::Activating if before.has_job => {
+            request.send_and_wait(JobKind::Start).await?;
+            start_result(id, &read_result(manager, unit).await?)
         }
-        _ => run_start_job(bus, id, request, JobVerb::Start).await,
+        _ => run_start_job(manager, id, request, JobKind::Start).await,
     }
 }
 
-pub(super) async fn restart(bus: &Bus, id: &ExperimentId) -> Result<Started, UnitError> {
-    let (request, _) = tokio::try_join!(JobRequest::subscribe(bus, id), read_unit(bus, id))?;
-    run_start_job(bus, id, request, JobVerb::Restart).await
+pub(super) async fn restart(manager: &Manager, id: &ExperimentId) -> Result<Started, UnitError> {
+    let unit = &UnitName::from_experiment(id);
+    let (request, _) =
+        tokio::try_join!(JobRequest::subscribe(manager.bus(), unit), read_unit(manager, unit))?;
+    run_start_job(manager, id, request, JobKind::Restart).await
 }
 
 /// The state of a unit that decides how it is started.
@@ -45,20 +51,21 @@ struct UnitBeforeStart {
 /// Reads only the state that a start needs: reading all properties of a unit takes PID 1 ten times as long.
 ///
 /// # Errors
-/// [`UnitError::NotFound`] if there is no template, [`UnitError::NotLoaded`] if the unit cannot be started.
-async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, UnitError> {
-    let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect", id: Some(id) };
-    let rows = call(action, manager.list_units_by_names(&[&id.unit_name()])).await?;
-    let not_found = || UnitError::NotFound(id.clone());
+/// [`ManagerError::NotFound`] if there is no template, [`ManagerError::NotLoaded`] if the unit cannot be started.
+async fn read_unit(manager: &Manager, unit: &UnitName) -> Result<UnitBeforeStart, ManagerError> {
+    let proxy = manager.bus().manager().await?;
+    let operation = Operation::on("inspect", unit);
+    let rows = call(operation, proxy.list_units_by_names(&[unit.as_str()])).await?;
+    let not_found = || ManagerError::NotFound { unit: unit.clone() };
     let (_, _, load, active, sub_state, _, _, job, _, _) =
         rows.into_iter().next().ok_or_else(not_found)?;
-    if load == "not-found" {
+    let load = LoadState::from(load);
+    if load == LoadState::NotFound {
         return Err(not_found());
     }
     // A job would fail as well, but tell less: `NoSuchUnit` of a masked unit, for one.
-    if let Some(load) = LoadState::from_systemd(&load) {
-        return Err(UnitError::NotLoaded { id: id.clone(), load });
+    if !load.can_start() {
+        return Err(ManagerError::NotLoaded { unit: unit.clone(), load });
     }
     Ok(UnitBeforeStart {
         active: ActiveState::from(active),
@@ -67,56 +74,62 @@ async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, Unit
     })
 }
 
+/// Reads only what the result of a start needs.
+async fn read_result(manager: &Manager, unit: &UnitName) -> Result<UnitProperties, ManagerError> {
+    const OF_UNIT: [&str; 3] = ["ActiveState", "ConditionTimestampMonotonic", "ConditionResult"];
+    const OF_SERVICE: [&str; 3] = ["Result", "Environment", "ExecCondition"];
+    manager.bus().some_properties(unit, &OF_UNIT, &OF_SERVICE).await
+}
+
 /// Starts the unit with one job and returns the result.
 async fn run_start_job(
-    bus: &Bus,
+    manager: &Manager,
     id: &ExperimentId,
     request: JobRequest<'_>,
-    verb: JobVerb,
+    kind: JobKind,
 ) -> Result<Started, UnitError> {
-    let manager = bus.manager().await?;
-    let unit = id.unit_name();
-    let pin = Operation { verb: "pin", id: Some(id) };
+    let proxy = manager.bus().manager().await?;
+    let unit = &UnitName::from_experiment(id);
+    let pin = Operation::on("pin", unit);
     // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
     // until the result is read. The calls are sent in the order in which they are polled here.
-    let (reset, pinned, given) =
-        join3(reset_failed(bus, id), call(pin, manager.ref_unit(&unit)), request.send(verb)).await;
+    let (reset, pinned, given) = join3(
+        manager.reset_failed(unit),
+        call(pin.clone(), proxy.ref_unit(unit.as_str())),
+        request.send(kind, JobMode::Replace),
+    )
+    .await;
     // A caller may lack the right to reset the unit: then the start limit stands. Without the right to
     // reference the unit, the result is less exact.
     drop(reset);
     let result = match given {
-        Ok(job) => request.wait(verb, &job).await,
+        Ok(job) => request.wait(kind, &job).await,
         Err(error) => Err(error),
     };
     let started = match result {
-        Err(error) => Err(with_reason(bus, id, error).await),
+        Err(error) => Err(with_reason(manager, unit, error.into()).await),
         // An older systemd returns this result where a newer one returns `done`.
-        Ok(JobSuccess::Skipped) => match bus.start_properties(id).await {
+        Ok(JobSuccess::Skipped) => match read_result(manager, unit).await {
             Ok(properties) => skip_result(id, &properties),
             Err(_) => Ok(Started::Skipped),
         },
-        Ok(JobSuccess::Done) => match bus.start_properties(id).await {
+        Ok(JobSuccess::Done) => match read_result(manager, unit).await {
             Ok(properties) => start_result(id, &properties),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         },
     };
     if pinned.is_ok() {
         // If this fails, the reference ends with the connection.
-        let _ = call(pin, manager.unref_unit(&unit)).await;
+        let _ = call(pin, proxy.unref_unit(unit.as_str())).await;
     }
     started
 }
 
 /// Returns the result of a start whose job succeeded: up, or skipped by a condition.
 ///
-/// A unit whose conditions were never checked was loaded anew since: it ran and has ended. A unit without a
-/// stamp has no drop-in: the bare template was started, which runs no experiment.
+/// A unit without a stamp has no drop-in: the bare template was started, which runs no experiment.
 fn start_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started, UnitError> {
-    let down = active_state(properties) == ActiveState::Inactive;
-    let was_checked = properties.monotonic("ConditionTimestampMonotonic").is_some();
-    let refused = properties.flag("ConditionResult") == Some(false)
-        || properties.text("Result") == Some("exec-condition");
-    if down && was_checked && refused {
+    if is_refused_by_condition(properties) {
         return skip_result(id, properties);
     }
     match properties.variable("BIJ_STAMP") {
@@ -141,12 +154,12 @@ fn skip_result(id: &ExperimentId, properties: &UnitProperties) -> Result<Started
 
 /// Adds the unit's status text to the error of a job: its hook writes the reason there when it refuses a start.
 /// To be called while the unit is pinned, because systemd unloads a unit that is down.
-async fn with_reason(bus: &Bus, id: &ExperimentId, error: UnitError) -> UnitError {
-    let UnitError::Job { id: job_id, verb, result, .. } = error else { return error };
-    let properties = bus.unit(id).await.ok();
+async fn with_reason(manager: &Manager, unit: &UnitName, error: UnitError) -> UnitError {
+    let UnitError::Job { id, verb, result, .. } = error else { return error };
+    let properties = manager.bus().unit(unit).await.ok();
     let status = properties.as_ref().and_then(|properties| properties.text("StatusText"));
     let reason = status.map(|text| text.chars().filter(|c| !c.is_control()).collect());
-    UnitError::Job { id: job_id, verb, result, reason }
+    UnitError::Job { id, verb, result, reason }
 }
 
 /// Returns `true` if an exit code of a condition is not its answer: systemd could not start the process

@@ -4,120 +4,48 @@
 //! invocations and enablement from systemd's. Properties that would take one call per unit
 //! (`Result`, `MainPID`, `NRestarts`, `STATUS=`) are omitted.
 
-use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::thread;
+use bij_cgroup::CgroupRoot;
+use bij_core::{LoadState, UnitStatus};
 
-use bij_cgroup::{Cgroup, CgroupPath, CgroupRoot};
-use bij_core::{ActiveState, ExperimentId, Resources, SubState, UnitStatus};
-
-use crate::proxy::ListedUnit;
-use crate::scope::UnitDirs;
+use super::unit_dirs::UnitDirs;
+use crate::manager::{ListedUnit, list_rows};
+use crate::proxy::UnitRow;
 
 /// `Slice=` of the template.
 const SLICE: &str = "brain.slice";
-/// Depth of the search for units that an operator moved to another slice. A user manager's own group is three
-/// levels deep, and slices nest.
-pub(crate) const DEPTH: usize = 8;
 
 /// Returns the statuses of listed units, sorted by id; rows of other units are skipped.
-pub(crate) fn statuses(
-    rows: &[ListedUnit],
+pub(super) fn statuses(
+    rows: &[UnitRow],
     own_group: &str,
     cgroups: Option<&CgroupRoot>,
     dirs: &UnitDirs,
 ) -> Vec<UnitStatus> {
     let enabled = dirs.enabled();
-    let mut groups = cgroups.map(|root| UnitCgroups::new(root, own_group));
-    let (mut statuses, mut running) = (Vec::with_capacity(rows.len()), Vec::new());
-    for (unit, _, load, active, sub, _, _, job, ..) in rows {
-        let Some(id) = ExperimentId::from_unit_name(unit) else { continue };
-        let active_state = ActiveState::from(active.as_str());
-        let down = active_state.is_down();
-        // A unit that waits for its restart has no control group.
-        let has_group = !down && !SubState::from(sub.as_str()).is_waiting_for_restart();
-        if has_group && let Some(group) = groups.as_mut().and_then(|groups| groups.group(unit)) {
-            running.push((statuses.len(), group));
-        }
-        statuses.push(UnitStatus {
+    let status = |unit: ListedUnit| {
+        let id = unit.name.experiment()?;
+        Some(UnitStatus {
             enabled: Some(enabled.contains(&id)),
-            id,
-            active_state,
-            sub_state: SubState::from(sub.as_str()),
+            // A unit that is down has no stop job, so its job is a start.
+            start_due: unit.active_state.is_down() && unit.has_job,
+            active_state: unit.active_state,
+            sub_state: unit.sub_state,
             result: None,
             main_pid: None,
-            invocation: dirs.invocation(unit),
+            invocation: dirs.invocation(unit.name.as_str()),
             since: None,
             restarts: None,
-            // A unit that is down has no stop job, so its job is a start.
-            start_due: down && *job != 0,
-            frozen: false,
-            masked: load == "masked",
+            frozen: unit.is_frozen == Some(true),
+            masked: unit.load_state == LoadState::Masked,
             status_text: None,
-            resources: Resources::default(),
-        });
-    }
-    for (at, (resources, frozen)) in read_all(&running) {
-        (statuses[at].resources, statuses[at].frozen) = (resources, frozen);
-    }
+            resources: unit.resources,
+            id,
+        })
+    };
+    let units = list_rows(rows, cgroups, own_group, Some(SLICE));
+    let mut statuses: Vec<_> = units.into_iter().filter_map(status).collect();
     statuses.sort_by(|a, b| a.id.cmp(&b.id));
     statuses
-}
-
-/// Number of control groups for which another thread pays off.
-const CGROUPS_PER_THREAD: usize = 100;
-
-/// Reads control groups, with several threads if there are many: the kernel generates each file when it is
-/// read, which takes most of the time of a long list.
-fn read_all<'a>(groups: &'a [(usize, Cgroup)]) -> Vec<(usize, (Resources, bool))> {
-    let frozen = |group: &Cgroup| group.is_frozen() == Some(true);
-    let read = |(at, group): &(usize, Cgroup)| (*at, (group.resources(), frozen(group)));
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = groups.len().div_ceil(threads).max(CGROUPS_PER_THREAD);
-    if groups.len() <= share {
-        return groups.iter().map(read).collect();
-    }
-    thread::scope(|scope| {
-        let spawn = |share: &'a [(usize, Cgroup)]| {
-            scope.spawn(move || share.iter().map(read).collect::<Vec<_>>())
-        };
-        let threads: Vec<_> = groups.chunks(share).map(spawn).collect();
-        // A thread that panics costs only the numbers of its share.
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
-    })
-}
-
-/// Finds the control groups of units: in the template's slice, otherwise by one search of the whole tree.
-struct UnitCgroups<'a> {
-    root: &'a CgroupRoot,
-    found: BTreeMap<String, CgroupPath>,
-    searched_all: bool,
-}
-
-impl<'a> UnitCgroups<'a> {
-    fn new(root: &'a CgroupRoot, own_group: &str) -> Self {
-        let own: Option<CgroupPath> = own_group.parse().ok();
-        let slice = own.and_then(|own| own.child(SLICE).ok());
-        let mut groups = Self { root, found: BTreeMap::new(), searched_all: false };
-        if let Some(slice) = slice {
-            groups.search(&slice, 1);
-        }
-        groups
-    }
-
-    fn search(&mut self, above: &CgroupPath, depth: usize) {
-        let found = self.root.find(above, depth, |name| name.starts_with("brain-experiment@"));
-        let named = |path: CgroupPath| Some((path.name()?.to_owned(), path));
-        self.found.extend(found.into_iter().filter_map(named));
-    }
-
-    fn group(&mut self, unit: &str) -> Option<Cgroup> {
-        if !self.found.contains_key(unit) && !self.searched_all {
-            self.searched_all = true;
-            self.search(&CgroupPath::root(), DEPTH);
-        }
-        self.found.get(unit).map(|path| self.root.at(path))
-    }
 }
 
 #[cfg(test)]
@@ -125,12 +53,13 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use bij_core::Bytes;
+    use bij_core::{ActiveState, Bytes, Resources};
     use zbus::OwnedObjectPath;
 
     use super::*;
+    use crate::manager::CGROUPS_PER_THREAD;
 
-    fn row(unit: &str, active: &str, sub: &str) -> ListedUnit {
+    fn row(unit: &str, active: &str, sub: &str) -> UnitRow {
         let path = OwnedObjectPath::try_from("/x").unwrap();
         let text = ToString::to_string;
         let (unit, active, sub) = (text(unit), text(active), text(sub));
