@@ -10,7 +10,7 @@ use bij_core::{ExperimentId, InvocationId, MonotonicTime, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
 use bij_systemd::experiment::{HookView, MANAGER_NOTIFY_SOCKET, ServiceState, UnitFacts};
-use bij_systemd::{JournalEnd, JournalLine, JournalQuery, RuntimeScope, Writer};
+use bij_systemd::{JournalEnd, JournalLine, JournalQuery, RuntimeScope, UnitName, Writer};
 
 use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 
@@ -169,7 +169,11 @@ impl HookJournal for SystemdJournal {
     }
 
     fn oom_line(&self, id: &ExperimentId, since: Option<MonotonicTime>) -> Option<String> {
-        if self.is_foreign { None } else { self.journal.kernel_kill_line(id, since) }
+        if self.is_foreign {
+            None
+        } else {
+            self.journal.kernel_kill_line(&UnitName::from_experiment(id), since)
+        }
     }
 }
 

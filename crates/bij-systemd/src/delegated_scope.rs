@@ -9,12 +9,9 @@ use std::{fs, io};
 
 use bij_core::JobResult;
 use thiserror::Error;
-use zbus::{OwnedObjectPath, Variant};
 
-use crate::bus::{Bus, call};
-use crate::error::Operation;
-use crate::job::JobSignals;
-use crate::{ManagerError, RuntimeScope};
+use crate::manager::{Manager, Property, PropertyValue};
+use crate::{InvalidUnitName, ManagerError, RuntimeScope, TransientScope, UnitName};
 
 /// How long the manager may take to move the process; it takes longer only during a reload.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +29,9 @@ pub enum DelegatedScopeError {
     /// No unique name could be generated.
     #[error("cannot read random bytes for the name of a scope")]
     Random(#[source] io::Error),
+    /// The prefix cannot begin the name of a unit.
+    #[error("no scope can have this name")]
+    Name(#[source] InvalidUnitName),
     /// The manager cannot be reached, or refused the request.
     #[error("systemd gives no scope")]
     Manager(#[source] ManagerError),
@@ -64,18 +64,21 @@ impl DelegatedScope {
         let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
             .map_err(DelegatedScopeError::Random)?;
         let name = format!("{prefix}-r{}.scope", random.trim().replace('-', ""));
-        Self::enter_on(&Bus::new(scope.into()), name).await
-    }
-
-    async fn enter_on(bus: &Bus, name: String) -> Result<Self, DelegatedScopeError> {
-        let mut signals = JobSignals::open(bus).await.map_err(DelegatedScopeError::Manager)?;
-        let job = start(bus, &name).await.map_err(DelegatedScopeError::Manager)?;
-        let result = tokio::time::timeout(MOVE_TIMEOUT, wait_for_result(&mut signals, &job)).await;
-        match result.ok().flatten() {
-            Some(result) if result != JobResult::Done => {
+        let unit = UnitName::new(name.as_str()).map_err(DelegatedScopeError::Name)?;
+        let description = PropertyValue::Text("Experiments of bij --local".to_owned());
+        let transient = TransientScope::of_caller(unit)
+            .delegated()
+            .property(Property::new("Description", description));
+        let manager = Manager::unconnected(scope);
+        let started = tokio::time::timeout(MOVE_TIMEOUT, manager.start_scope(&transient)).await;
+        match started {
+            Ok(Err(ManagerError::Job { result, .. })) => {
                 Err(DelegatedScopeError::Job { name, result })
             }
-            // The signal may have been lost; the kernel knows where the process is.
+            Ok(Err(error)) if !holds_this_process(&name) => {
+                Err(DelegatedScopeError::Manager(error))
+            }
+            // The end of the job may have been missed; the kernel knows where the process is.
             _ if holds_this_process(&name) => Ok(Self { name }),
             _ => Err(DelegatedScopeError::NotMoved { name }),
         }
@@ -84,30 +87,6 @@ impl DelegatedScope {
     /// Returns the scope's unit name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-}
-
-async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, ManagerError> {
-    let properties = [
-        ("Description", Variant::from("Experiments of bij --local")),
-        // 0 means the sender of the message. Our own number could be another process to a manager in another
-        // PID namespace.
-        ("PIDs", Variant::from(vec![0_u32])),
-        ("Delegate", Variant::from(true)),
-        ("CollectMode", Variant::from("inactive-or-failed")),
-    ];
-    let manager = bus.manager().await?;
-    let action = Operation::new("start a scope");
-    call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
-}
-
-/// Waits for the result of a job; `None` if the connection is lost.
-async fn wait_for_result(signals: &mut JobSignals, job: &OwnedObjectPath) -> Option<JobResult> {
-    loop {
-        let (path, result) = signals.next().await?;
-        if path == *job {
-            return Some(result);
-        }
     }
 }
 

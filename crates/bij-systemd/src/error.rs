@@ -67,6 +67,12 @@ pub enum ManagerError {
         /// The unit.
         unit: UnitName,
     },
+    /// There is a unit of this name already.
+    #[error("there is a unit {unit} already")]
+    Exists {
+        /// The unit.
+        unit: UnitName,
+    },
     /// The manager cannot load the unit, so it cannot be started.
     #[error("the unit {unit} is not loaded: {load}")]
     NotLoaded {
@@ -158,13 +164,14 @@ impl ManagerError {
     pub(crate) fn from_bus(error: zbus::Error, operation: Operation) -> Self {
         match (ErrorKind::from(&error), operation.unit()) {
             (ErrorKind::NoUnit, Some(unit)) => Self::NotFound { unit: unit.clone() },
+            (ErrorKind::Exists, Some(unit)) => Self::Exists { unit: unit.clone() },
             (ErrorKind::Unreachable, _) => Self::unreachable(error),
             (ErrorKind::Denied, _) => Self::Denied { operation, source: error.into() },
             (ErrorKind::GoingDown, _) => Self::GoingDown(error.into()),
             (ErrorKind::UnknownProperty, _) => {
                 Self::UnknownProperty { operation, source: error.into() }
             }
-            (ErrorKind::NoUnit | ErrorKind::Refused, _) => {
+            (ErrorKind::NoUnit | ErrorKind::Exists | ErrorKind::Refused, _) => {
                 Self::Refused { operation, source: error.into() }
             }
         }
@@ -191,6 +198,10 @@ impl From<ManagerError> for UnitError {
                     Box::new(ManagerError::NotFound { unit: unit.clone() }),
                 ),
             },
+            ManagerError::Exists { unit } => refused(
+                &Operation::on("start", &unit),
+                Box::new(ManagerError::Exists { unit: unit.clone() }),
+            ),
             ManagerError::NotLoaded { unit, load } => match unit.experiment() {
                 Some(id) => Self::NotLoaded { id, load },
                 None => refused(
@@ -227,6 +238,7 @@ impl From<ManagerError> for UnitError {
 
 enum ErrorKind {
     NoUnit,
+    Exists,
     Denied,
     Unreachable,
     GoingDown,
@@ -263,6 +275,7 @@ impl From<&zbus::Error> for ErrorKind {
             },
             zbus::Error::MethodError(name, ..) => match name.rsplit('.').next() {
                 Some("NoSuchUnit" | "LoadFailed") => Self::NoUnit,
+                Some("UnitExists") => Self::Exists,
                 Some("ShuttingDown") => Self::Unreachable,
                 // A job of mode `replace` conflicts only with the stop jobs of a shutdown, which are
                 // `replace-irreversibly` (systemctl(1)).

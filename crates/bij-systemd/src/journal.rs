@@ -13,10 +13,10 @@ mod process;
 mod query;
 mod record;
 
-use bij_core::{BootId, ExperimentId, InvocationId, MonotonicTime, Timestamp};
+use bij_core::{BootId, InvocationId, MonotonicTime, Timestamp};
 
-use crate::RuntimeScope;
 use crate::scope::{tool_command, tool_path};
+use crate::{RuntimeScope, UnitName};
 
 pub use author::Writer;
 pub use end::JournalEnd;
@@ -76,23 +76,24 @@ impl Journal {
         Ok(end::killed_processes(&records))
     }
 
-    /// Returns the newest line of the kernel about an OOM kill in an experiment's control group, written at
+    /// Returns the newest line of the kernel about an OOM kill in a unit's control group, written at
     /// `since` or later; `None` if there is none, or it cannot be read.
     ///
     /// `/dev/kmsg` is read first: it is faster, and exists without journald.
     pub fn kernel_kill_line(
         &self,
-        id: &ExperimentId,
+        unit: &UnitName,
         since: Option<MonotonicTime>,
     ) -> Option<String> {
-        let from_kernel = kernel::read_kmsg().and_then(|text| kernel::kill_line(&text, id, since));
+        let from_kernel =
+            kernel::read_kmsg().and_then(|text| kernel::kill_line(&text, unit, since));
         from_kernel.or_else(|| {
             let records = self.run(kernel::arguments()).ok()?.flatten();
             let recent =
                 records.filter(|record| since.is_none_or(|s| record.monotonic() >= Some(s)));
             recent
                 .filter_map(|record| record.text("MESSAGE"))
-                .filter(|message| kernel::names_unit(message, id))
+                .filter(|message| kernel::names_unit(message, unit))
                 .last()
         })
     }

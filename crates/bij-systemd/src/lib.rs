@@ -25,6 +25,7 @@ mod monotonic_clock;
 mod properties;
 mod proxy;
 mod scope;
+mod transient;
 mod unit_name;
 mod watch;
 
@@ -40,5 +41,8 @@ pub use manager::{
     UnitDetails, UnitFileChange, UnitFileLife, UnitFilter,
 };
 pub use scope::RuntimeScope;
+pub use transient::{
+    Output, ServiceType, TransientScope, TransientService, TransientUnit, UnitEnd,
+};
 pub use unit_name::{InvalidUnitName, UnitKind, UnitName};
 pub use watch::{UnitEvent, Watch};

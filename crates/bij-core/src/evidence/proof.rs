@@ -4,7 +4,8 @@
 //! the SIGKILL before the kernel's OOM event; SIGTERM from any sender reads `success`; a process that
 //! exits with 1 because it was asked to stop reads `exit-code`. So the strongest evidence comes first:
 //!
-//! 1. the OOM kills that the kernel (or the supervisor's watcher) counted, unless the attempt ended well;
+//! 1. the OOM kills that the kernel (or the supervisor's watcher) counted or, without counters, the kernel's line about
+//!    one, unless the attempt ended well;
 //! 2. the watchdog, which only PID 1 can have triggered;
 //! 3. time-outs, distinguished by readiness, time limit and orders; if the main process had exited by
 //!    itself, only the processes that it left behind were late, and its exit counts;
@@ -37,7 +38,12 @@ pub(super) fn prove(evidence: &Evidence) -> Cause {
 }
 
 fn oom_kill(evidence: &Evidence) -> Option<Cause> {
-    let is_counted = evidence.oom_kills.is_some_and(|kills| kills > 0);
+    // The counters go with the control group; on cgroup v1 only the kernel's line tells an OOM kill from another
+    // SIGKILL then.
+    let is_logged = || {
+        evidence.kernel_line.is_some() && evidence.exit.is_none_or(|exit| exit == Exit::Signal(9))
+    };
+    let is_counted = evidence.oom_kills.map_or_else(is_logged, |kills| kills > 0);
     let is_reported = evidence.service_result == Some(ServiceResult::OomKill);
     // A killed child of a parent that exits with 0 did not end the attempt.
     let ended_well = evidence.exit == Some(Exit::Code(0)) && !is_reported;

@@ -8,8 +8,10 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
-use bij_core::{ExperimentId, MonotonicTime};
+use bij_core::MonotonicTime;
 use nix::fcntl::OFlag;
+
+use crate::UnitName;
 
 /// Returns the journalctl arguments for the kernel's lines of this boot.
 pub(super) fn arguments() -> Vec<String> {
@@ -38,30 +40,29 @@ pub(super) fn read_kmsg() -> Option<String> {
     }
 }
 
-/// Returns the newest line about an OOM kill in this experiment's unit among records of `/dev/kmsg`:
+/// Returns the newest line about an OOM kill in this unit among records of `/dev/kmsg`:
 /// `priority,sequence,microseconds since boot,flags;message` (Documentation/ABI/testing/dev-kmsg).
 pub(super) fn kill_line(
     buffer: &str,
-    id: &ExperimentId,
+    unit: &UnitName,
     since: Option<MonotonicTime>,
 ) -> Option<String> {
     let mut kills = buffer.lines().filter_map(|line| {
         let (prefix, message) = line.split_once(';')?;
         let at = prefix.split(',').nth(2)?.parse().ok().map(MonotonicTime::from_micros)?;
-        (since.is_none_or(|since| at >= since) && names_unit(message, id)).then_some(message)
+        (since.is_none_or(|since| at >= since) && names_unit(message, unit)).then_some(message)
     });
     kills.next_back().map(ToOwned::to_owned)
 }
 
-/// Returns `true` if a message is about an OOM kill in the control group of this experiment's unit, or below it.
-pub(super) fn names_unit(message: &str, id: &ExperimentId) -> bool {
-    let unit = id.unit_name();
+/// Returns `true` if a message is about an OOM kill in the control group of this unit, or below it.
+pub(super) fn names_unit(message: &str, unit: &UnitName) -> bool {
     let group = |field: &str| field.starts_with("task_memcg=") || field.starts_with("oom_memcg=");
     message.starts_with("oom-kill:")
         && message
             .split(',')
             .filter(|field| group(field))
-            .any(|field| field.split('/').any(|part| part == unit))
+            .any(|field| field.split('/').any(|part| part == unit.as_str()))
 }
 
 #[cfg(test)]
@@ -73,18 +74,18 @@ mod tests {
 
     #[test]
     fn the_newest_line_that_names_the_unit_is_found() {
-        let id = ExperimentId::new("x").unwrap();
+        let id = UnitName::new("brain-experiment@x.service").unwrap();
         let buffer =
             format!("6,1,1000,-;other\n4,2,2000,-;{LINE}\n SUBSYSTEM=x\n4,3,3000,-;{LINE},2\n");
         assert_eq!(kill_line(&buffer, &id, None), Some(format!("{LINE},2")));
         assert_eq!(kill_line(&buffer, &id, Some(MonotonicTime::from_micros(3001))), None);
-        let other = ExperimentId::new("x.service").unwrap();
+        let other = UnitName::new("brain-experiment@x.service.service").unwrap();
         assert_eq!(kill_line(&buffer, &other, None), None);
     }
 
     #[test]
     fn a_process_cannot_forge_evidence_by_its_name() {
-        let id = ExperimentId::new("x").unwrap();
+        let id = UnitName::new("brain-experiment@x.service").unwrap();
         let forged = "oom-kill:constraint=CONSTRAINT_NONE,task_memcg=/a.slice,task=/brain-experiment@x.service,pid=1";
         assert!(names_unit(LINE, &id));
         assert!(!names_unit(forged, &id));

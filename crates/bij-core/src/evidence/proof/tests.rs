@@ -49,6 +49,15 @@ fn an_oom_kill_is_proved_on_both_cgroup_versions() {
 }
 
 #[test]
+fn the_kernels_line_proves_an_oom_kill_where_no_counter_is_left() {
+    let line = |evidence| Evidence { kernel_line: Some("oom-kill:x".to_owned()), ..evidence };
+    assert_eq!(line(ran(R::Signal, Exit::Signal(9))).prove(), Cause::OomKill);
+    assert_eq!(line(ran(R::Signal, Exit::Signal(11))).prove(), Cause::Signal);
+    let counted = Evidence { oom_kills: Some(0), ..line(ran(R::Signal, Exit::Signal(9))) };
+    assert_eq!(counted.prove(), Cause::Signal, "the counters are those of this attempt");
+}
+
+#[test]
 fn an_oom_killed_child_of_a_parent_that_exits_with_0_is_a_success() {
     assert_eq!(with_kills(ran(R::Success, Exit::Code(0))).prove(), Cause::Success);
 }
