@@ -172,7 +172,14 @@ pub(crate) fn build_tests(linking: Linking, package: &str) -> Result<Vec<TestPro
         }
         Linking::Portable => crate::lab::portable::test()?,
     };
-    command.args(["--quiet", "--no-run", "--message-format=json", "--package", package]);
+    command.args([
+        "--quiet",
+        "--no-run",
+        "--message-format=json",
+        "--all-features",
+        "--package",
+        package,
+    ]);
     let messages = shell::read(&mut command)?;
     let built: Vec<TestProgram> = messages
         .lines()

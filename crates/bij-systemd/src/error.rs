@@ -164,6 +164,9 @@ impl ManagerError {
     pub(crate) fn from_bus(error: zbus::Error, operation: Operation) -> Self {
         match (ErrorKind::from(&error), operation.unit()) {
             (ErrorKind::NoUnit, Some(unit)) => Self::NotFound { unit: unit.clone() },
+            (ErrorKind::NotLoaded(load), Some(unit)) => {
+                Self::NotLoaded { unit: unit.clone(), load }
+            }
             (ErrorKind::Exists, Some(unit)) => Self::Exists { unit: unit.clone() },
             (ErrorKind::Unreachable, _) => Self::unreachable(error),
             (ErrorKind::Denied, _) => Self::Denied { operation, source: error.into() },
@@ -171,9 +174,7 @@ impl ManagerError {
             (ErrorKind::UnknownProperty, _) => {
                 Self::UnknownProperty { operation, source: error.into() }
             }
-            (ErrorKind::NoUnit | ErrorKind::Exists | ErrorKind::Refused, _) => {
-                Self::Refused { operation, source: error.into() }
-            }
+            (_, _) => Self::Refused { operation, source: error.into() },
         }
     }
 }
@@ -239,6 +240,7 @@ impl From<ManagerError> for UnitError {
 enum ErrorKind {
     NoUnit,
     Exists,
+    NotLoaded(LoadState),
     Denied,
     Unreachable,
     GoingDown,
@@ -275,6 +277,8 @@ impl From<&zbus::Error> for ErrorKind {
             },
             zbus::Error::MethodError(name, ..) => match name.rsplit('.').next() {
                 Some("NoSuchUnit" | "LoadFailed") => Self::NoUnit,
+                Some("UnitMasked") => Self::NotLoaded(LoadState::Masked),
+                Some("BadUnitSetting") => Self::NotLoaded(LoadState::BadSetting),
                 Some("UnitExists") => Self::Exists,
                 Some("ShuttingDown") => Self::Unreachable,
                 // A job of mode `replace` conflicts only with the stop jobs of a shutdown, which are

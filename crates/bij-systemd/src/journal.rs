@@ -5,6 +5,7 @@
 
 mod author;
 mod end;
+mod entries;
 #[cfg(test)]
 mod fuzz;
 mod kernel;
@@ -20,6 +21,7 @@ use crate::{RuntimeScope, UnitName};
 
 pub use author::Writer;
 pub use end::JournalEnd;
+pub use entries::{JournalEntries, JournalEntry, JournalFilter};
 pub use lines::{JournalLine, JournalLines, JournalStopper};
 pub use process::JournalError;
 pub use query::{AttemptSpan, JournalQuery};

@@ -13,6 +13,8 @@
 //! - No property is cached, and every call has a time-out.
 //! - No zbus type is public.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod bus;
 mod delegated_scope;
 mod error;
@@ -33,8 +35,9 @@ pub use delegated_scope::{DelegatedScope, DelegatedScopeError};
 pub use error::{ManagerError, Operation};
 pub use job::{JobKind, JobMode, JobSuccess};
 pub use journal::{
-    AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalError, JournalLine,
-    JournalLines, JournalQuery, JournalStopper, OldestEntry, Writer,
+    AttemptSpan, InvalidJournalRecord, Journal, JournalEnd, JournalEntries, JournalEntry,
+    JournalError, JournalFilter, JournalLine, JournalLines, JournalQuery, JournalStopper,
+    OldestEntry, Writer,
 };
 pub use manager::{
     CpuSet, KillWhom, ListedUnit, Manager, ManagerAddress, Property, PropertyValue, StartedUnit,

@@ -26,7 +26,7 @@ pub enum ServiceType {
     Simple,
     /// When its program has ended.
     Oneshot,
-    /// When it sends `READY=1` (sd_notify(3)).
+    /// When it sends `READY=1` (`sd_notify(3)`).
     Notify,
 }
 

@@ -72,7 +72,8 @@ type Selection = Box<dyn Fn(&UnitName) -> bool + Send + Sync>;
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("source", &self.source).field("state", &self.state).finish()
+        let mut watch = f.debug_struct("Watch");
+        watch.field("source", &self.source).field("state", &self.state).finish_non_exhaustive()
     }
 }
 

@@ -8,14 +8,27 @@ use crate::command::{run_for, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
-    time_limit: PATIENCE,
-    ..Scenario::new("contract_of_unit_managers_is_kept", Lane::CONTAINER, is_kept)
-}];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        time_limit: PATIENCE,
+        ..Scenario::new("contract_of_unit_managers_is_kept", Lane::CONTAINER, is_kept)
+    },
+    Scenario {
+        time_limit: PATIENCE,
+        ..Scenario::new("any_unit_is_managed", Lane::ALL, any_unit_is_managed)
+    },
+];
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The tests of bij-systemd that need a systemd as PID 1. They bring a template of their own.
+/// The tests of bij-systemd's client for units that have nothing to do with bij.
+fn any_unit_is_managed(_: &Guest) -> Result<Next, Failure> {
+    let tests = run_for(PATIENCE, "/usr/lib/bij-lab/any-unit", ["--ignored", "--test-threads=1"])?;
+    tests.success()?.says("10 passed")?;
+    Ok(Next::Done)
+}
+
+/// The tests of bij-systemd's units of experiments that need a systemd as PID 1. They bring a template of their own.
 fn is_kept(_: &Guest) -> Result<Next, Failure> {
     let outcome =
         run_for(PATIENCE, "/usr/lib/bij-lab/real-systemd", ["--ignored", "--test-threads=1"]);

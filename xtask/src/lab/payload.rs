@@ -94,8 +94,9 @@ impl Payload {
 /// crates that make control groups.
 fn install_tests(linking: Linking, tree: &Path) -> Result<()> {
     for program in stage::build_tests(linking, "bij-systemd")? {
-        if program.name == "real_systemd" {
-            stage::install(&program.path, &tree.join("usr/lib/bij-lab/real-systemd"), 0o755)?;
+        if ["real_systemd", "any_unit"].contains(&program.name.as_str()) {
+            let name = program.name.replace('_', "-");
+            stage::install(&program.path, &tree.join("usr/lib/bij-lab").join(name), 0o755)?;
         }
     }
     for package in ["bij-cgroup", "bij-local"] {

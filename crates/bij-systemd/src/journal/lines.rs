@@ -40,6 +40,11 @@ enum LogPhase {
 pub struct JournalStopper(Arc<Mutex<Option<JournalctlProcess>>>);
 
 impl JournalStopper {
+    /// Creates a handle that stops the iterator over the records of this process.
+    pub(super) fn new(process: &JournalctlProcess) -> Self {
+        Self(Arc::new(Mutex::new(Some(process.clone()))))
+    }
+
     /// Stops the iterator.
     pub fn stop(&self) {
         let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -66,7 +71,7 @@ impl JournalLines {
         started: Timestamp,
     ) -> Result<Self, JournalError> {
         let backlog = journal.run(query.backlog_arguments(journal.scope))?;
-        let stopper = JournalStopper(Arc::new(Mutex::new(Some(backlog.process().clone()))));
+        let stopper = JournalStopper::new(backlog.process());
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
         Ok(Self {

@@ -65,7 +65,7 @@ fn latest_line(ended: Timestamp) -> Timestamp {
 }
 
 /// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.
-fn format_time(at: Timestamp) -> String {
+pub(super) fn format_time(at: Timestamp) -> String {
     let micros = at.as_micros().max(0);
     format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

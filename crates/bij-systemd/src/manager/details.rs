@@ -42,7 +42,7 @@ pub struct UnitDetails {
     pub since: Option<Timestamp>,
     /// Its automatic restarts since it was last started by a job.
     pub restarts: Option<u32>,
-    /// The last `STATUS=` that it sent (sd_notify(3)).
+    /// The last `STATUS=` that it sent (`sd_notify(3)`).
     pub status_text: Option<String>,
     /// The path of its control group, relative to the root of its hierarchy.
     pub control_group: Option<String>,

@@ -21,9 +21,9 @@ impl UnitRestrainer for SystemdUnits {
             return Ok(Outcome::Unchanged);
         }
         if frozen {
-            manager.freeze(&unit).await?
+            manager.freeze(&unit).await?;
         } else {
-            manager.thaw(&unit).await?
+            manager.thaw(&unit).await?;
         }
         Ok(Outcome::Changed)
     }
