@@ -43,7 +43,8 @@ fn start(criterion: &mut Criterion) {
     put(root, "proc/self/cgroup", "0::/brain.slice/brain-experiment@x.service\n");
     put(root, "sys/fs/cgroup/cgroup.controllers", "memory\n");
     put(root, "etc/brain-in-jar/experiments/x.toml", "command = [\"/bin/true\"]\n");
-    put(root, "bin/true", "");
+    put(root, "bin/true", "#!/tmp/sh\n");
+    // Only the unit can see its interpreter, so it is not looked for.
     let program = fs::Permissions::from_mode(0o755);
     fs::set_permissions(root.join("bin/true"), program).expect("the tree is ours");
     let stamp = stamp(root);
