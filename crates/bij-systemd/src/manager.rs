@@ -278,3 +278,6 @@ impl Manager {
 
 /// What [`Manager::freeze`] takes.
 pub(crate) const FREEZER: &str = "freezing takes systemd 246 and cgroup v2";
+
+#[cfg(test)]
+mod tests;
