@@ -1,3 +1,10 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    clippy::used_underscore_binding,
+    reason = "the shapes of the methods are those of the interface"
+)]
+
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -11,7 +18,7 @@ struct Peer;
 #[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
 impl Peer {
     async fn reload(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn kill_unit(&self, unit: &str, _whom: &str, _signal: i32) -> fdo::Result<()> {
