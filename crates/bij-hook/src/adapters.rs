@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use bij_core::{ExperimentId, InvocationId, MonotonicTime, Timestamp};
 use bij_host::HostContext;
 use bij_store::{LedgerNotice, RobustLedger};
-use bij_systemd::experiment::{HookView, MANAGER_NOTIFY_SOCKET, ServiceState, UnitFacts};
-use bij_systemd::{JournalEnd, JournalLine, JournalQuery, RuntimeScope, UnitName, Writer};
+use bij_systemd::experiment::{
+    HookView, JournalLine, JournalQuery, MANAGER_NOTIFY_SOCKET, ServiceState, UnitFacts, Writer,
+};
+use bij_systemd::{JournalEnd, RuntimeScope, UnitName};
 
 use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
 

@@ -1,10 +1,10 @@
 //! The D-Bus connection to a service manager, with its time-outs and the meaning of its errors.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
@@ -111,7 +111,7 @@ impl Bus {
             let proxy = self.property_reader(unit).await?;
             let named = async |interface, names: &[&str]| {
                 let values = names.iter().map(|name| proxy.get(interface, name));
-                let values = try_join_all(values).await?;
+                let values = join_all(values.collect()).await?;
                 let names = names.iter().map(|name| (*name).to_owned());
                 zbus::Result::Ok(names.zip(values).collect::<HashMap<_, _>>())
             };
@@ -178,6 +178,29 @@ impl Bus {
         let manager = self.manager().await?;
         with_time_limit(RELOAD_TIMEOUT, Operation::new("reload"), manager.reload()).await
     }
+}
+
+/// Awaits calls that are sent together; returns their answers in order, or the first error.
+async fn join_all<T>(calls: Vec<impl Future<Output = zbus::Result<T>>>) -> zbus::Result<Vec<T>> {
+    let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+    let mut answers: Vec<Option<T>> = calls.iter().map(|_| None).collect();
+    poll_fn(move |context| {
+        for (call, answer) in calls.iter_mut().zip(&mut answers) {
+            if answer.is_none()
+                && let Poll::Ready(ready) = call.as_mut().poll(context)
+            {
+                *answer = match ready {
+                    Ok(ready) => Some(ready),
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+            }
+        }
+        if answers.iter().any(Option::is_none) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(answers.drain(..).flatten().collect()))
+    })
+    .await
 }
 
 /// Awaits one call and maps its error.

@@ -3,6 +3,7 @@
 mod drop_in;
 mod hook_view;
 mod list;
+mod log;
 mod unit_dirs;
 mod unit_manager;
 mod unit_times;
@@ -11,6 +12,7 @@ use crate::{RuntimeScope, Watch};
 
 pub use drop_in::{DropIn, MANAGER_NOTIFY_SOCKET, SystemdVersion};
 pub use hook_view::{HookView, HookViewError, JobType, ServiceState, UnitFacts};
+pub use log::{AttemptSpan, JournalLine, JournalLines, JournalQuery, Writer};
 pub use unit_manager::{SettingsInForce, SystemdUnits};
 pub use unit_times::UnitTimes;
 

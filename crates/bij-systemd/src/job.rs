@@ -9,12 +9,12 @@
 //! call to PID 1.
 
 use bij_core::{ActiveState, JobResult};
-use futures_util::StreamExt as _;
 use zbus::names::{OwnedUniqueName, UniqueName};
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, message};
 
 use crate::bus::{Bus, call, subscribe, with_timeout};
 use crate::error::Operation;
+use crate::message_stream::next_message;
 use crate::{ManagerError, UnitName};
 
 /// The kind of a job that is requested of a unit (org.freedesktop.systemd1(5), `StartUnit()` and the others).
@@ -229,8 +229,7 @@ impl JobSignals {
     /// Returns the next finished job and its result; `None` if the connection is lost. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<(OwnedObjectPath, JobResult)> {
         loop {
-            // An error is the last item of a stream.
-            let message = self.stream.next().await?.ok()?;
+            let message = next_message(&mut self.stream).await?;
             if let Some(ended) = self.parse_end(&message) {
                 return Some(ended);
             }

@@ -3,32 +3,30 @@
 //!
 //! Arguments and records are built and parsed by pure code; [`Journal`] runs the program.
 
-mod author;
+mod arguments;
 mod end;
 mod entries;
-#[cfg(test)]
-mod fuzz;
-mod kernel;
-mod lines;
 mod process;
-mod query;
 mod record;
+mod trust;
 
 use bij_core::{BootId, InvocationId, MonotonicTime, Timestamp};
 
+use crate::kernel_log;
 use crate::scope::{tool_command, tool_path};
 use crate::{RuntimeScope, UnitName};
 
-pub use author::Writer;
 pub use end::JournalEnd;
+#[cfg(test)]
+pub(crate) use end::read as read_end;
 pub use entries::{JournalEntries, JournalEntry, JournalFilter};
-pub use lines::{JournalLine, JournalLines, JournalStopper};
-pub use process::JournalError;
-pub use query::{AttemptSpan, JournalQuery};
+pub use process::{JournalError, JournalStopper};
 pub use record::InvalidJournalRecord;
 
-use author::TrustedWriters;
-use process::Records;
+pub(crate) use arguments::{format_time, options};
+pub(crate) use process::Records;
+pub(crate) use record::Record;
+pub(crate) use trust::{MANAGER_UNIT, TrustedWriters};
 
 /// When the oldest entry of a boot was written, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +53,20 @@ impl Journal {
             RuntimeScope::User => TrustedWriters::User { uid: nix::unistd::getuid() },
         };
         Self { scope, trust, program: tool_path("journalctl") }
+    }
+
+    pub(crate) const fn scope(&self) -> RuntimeScope {
+        self.scope
+    }
+
+    pub(crate) const fn trust(&self) -> TrustedWriters {
+        self.trust
+    }
+
+    /// Creates a reader of the system's journal over another program.
+    #[cfg(test)]
+    pub(crate) fn with_program(program: String) -> Self {
+        Self { program, ..Self::new(RuntimeScope::System) }
     }
 
     /// Reads what the manager and the kernel recorded about the end of an attempt; `None` if the journal has no
@@ -88,14 +100,14 @@ impl Journal {
         since: Option<MonotonicTime>,
     ) -> Option<String> {
         let from_kernel =
-            kernel::read_kmsg().and_then(|text| kernel::kill_line(&text, unit, since));
+            kernel_log::read().and_then(|text| kernel_log::kill_line(&text, unit, since));
         from_kernel.or_else(|| {
-            let records = self.run(kernel::arguments()).ok()?.flatten();
+            let records = self.run(arguments::kernel_arguments()).ok()?.flatten();
             let recent =
                 records.filter(|record| since.is_none_or(|s| record.monotonic() >= Some(s)));
             recent
                 .filter_map(|record| record.text("MESSAGE"))
-                .filter(|message| kernel::names_unit(message, unit))
+                .filter(|message| kernel_log::names_unit(message, unit))
                 .last()
         })
     }
@@ -105,7 +117,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] if the journal cannot be read.
     pub fn oldest_entry(&self, boot: BootId) -> Result<Option<OldestEntry>, JournalError> {
-        let mut arguments = query::options();
+        let mut arguments = options();
         arguments.push(format!("_BOOT_ID={boot}"));
         let oldest = self.run(arguments)?.next().transpose()?;
         Ok(oldest.and_then(|record| {
@@ -113,23 +125,7 @@ impl Journal {
         }))
     }
 
-    /// Returns the log lines of experiments, oldest first. With [`JournalQuery::follow`] the iterator waits for new lines
-    /// until it is stopped.
-    ///
-    /// # Errors
-    /// [`JournalError::Spawn`] if there is no journalctl; later errors are items of the iterator.
-    pub fn lines(
-        &self,
-        query: &JournalQuery,
-        now: Timestamp,
-    ) -> Result<JournalLines, JournalError> {
-        JournalLines::new(self.clone(), query.clone(), now)
-    }
-
-    fn run(&self, arguments: Vec<String>) -> Result<Records, JournalError> {
+    pub(crate) fn run(&self, arguments: Vec<String>) -> Result<Records, JournalError> {
         Records::spawn(tool_command(&self.program, self.scope), arguments)
     }
 }
-
-#[cfg(test)]
-mod tests;

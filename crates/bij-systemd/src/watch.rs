@@ -15,9 +15,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bij_core::InvocationId;
-use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, message};
 
+use crate::message_stream::MergedStreams;
 use crate::proxy::unit_of_path;
 use crate::{ManagerAddress, ManagerError, UnitName, bus};
 
@@ -98,7 +98,7 @@ enum WatchState {
 #[derive(Debug)]
 struct Subscription {
     connection: Connection,
-    signals: SelectAll<MessageStream>,
+    signals: MergedStreams,
     /// The unit whose service was just reported as skipped.
     skipped: Option<UnitName>,
 }
@@ -188,14 +188,13 @@ impl Subscription {
             signals.push(stream);
         }
         bus::subscribe(&connection).await?;
-        Ok(Self { connection, signals: select_all(signals), skipped: None })
+        Ok(Self { connection, signals: MergedStreams::new(signals), skipped: None })
     }
 
     /// Returns the next signal; `None` if the connection is lost.
     async fn next(&mut self, selects: &Selection) -> Option<UnitEvent> {
         loop {
-            // An error is the last item of a stream.
-            let Ok(message) = self.signals.next().await? else { return None };
+            let message = self.signals.next().await?;
             match ManagerSignal::from_message(&message, selects) {
                 Some(ManagerSignal::Unit(unit, invocation)) => {
                     if unit.as_str() == SHUTDOWN {

@@ -2,7 +2,6 @@
 //!
 //! They are ignored by default because they start units. On a dedicated machine: `any_unit --ignored --test-threads=1`.
 
-#![cfg(feature = "blocking")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;

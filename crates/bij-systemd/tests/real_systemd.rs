@@ -18,8 +18,10 @@ use bij_core::{
     ActiveState, Cause, ExperimentId, Layout, Limit, Percent, StartLimit, TimeSpan, Timestamp,
 };
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
-use bij_systemd::experiment::{DropIn, HookView, JobType, SystemdUnits, SystemdVersion};
-use bij_systemd::{AttemptSpan, Journal, JournalQuery, RuntimeScope};
+use bij_systemd::experiment::{
+    AttemptSpan, DropIn, HookView, JobType, JournalQuery, SystemdUnits, SystemdVersion,
+};
+use bij_systemd::{Journal, RuntimeScope};
 
 /// A template without hooks that overrides an installed one; without a drop-in its start fails, as that one's does.
 const TEMPLATE: &str = "[Unit]\nPartOf=brain-experiment.target\n[Service]\nType=exec\n\
@@ -276,7 +278,10 @@ fn the_journal_has_the_end_and_every_line_of_an_attempt() {
     for attempt in [this, AttemptSpan { ended, is_clock_steady: false, ..this }] {
         let query = JournalQuery { attempts: vec![attempt], ..JournalQuery::default() };
         let found: Vec<_> = journal.lines(&query, now).unwrap().map(Result::unwrap).collect();
-        assert!(found.iter().any(|line| line.writer == bij_systemd::Writer::Manager), "{found:?}");
+        assert!(
+            found.iter().any(|line| line.writer == bij_systemd::experiment::Writer::Manager),
+            "{found:?}"
+        );
         assert!(found.iter().any(|line| line.text == "hello from talks"));
     }
 }

@@ -3,9 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use bij_core::{Attempt, ExperimentId, Timestamp};
-use bij_systemd::{
-    AttemptSpan, Journal, JournalError, JournalLine, JournalQuery, JournalStopper, Writer,
-};
+use bij_systemd::experiment::{AttemptSpan, JournalLine, JournalQuery, Writer};
+use bij_systemd::{Journal, JournalError, JournalStopper};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 

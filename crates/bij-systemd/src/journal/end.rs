@@ -5,8 +5,8 @@ use bij_core::{
     Witness,
 };
 
-use super::author::TrustedWriters;
 use super::record::{Record, message_id as id};
+use super::trust::TrustedWriters;
 
 /// The end of an attempt, recovered from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) fn arguments(trust: TrustedWriters, invocation: InvocationId) -> Vec<
 }
 
 /// Reads the records of an attempt, oldest first; `None` if none of them records its end.
-pub(super) fn read(records: &[Record]) -> Option<JournalEnd> {
+pub(crate) fn read(records: &[Record]) -> Option<JournalEnd> {
     let mut evidence = Evidence::default();
     evidence.witness = Some(Witness::Journal);
     let (mut ready, mut ended, mut clean) = (None, None, CleanExit::default());

@@ -3,9 +3,8 @@
 use bij_core::{BootId, InvocationId, MonotonicTime, Timestamp};
 
 use super::Journal;
-use super::lines::JournalStopper;
-use super::process::{JournalError, Records};
-use super::query::{format_time, options};
+use super::arguments::{format_time, options};
+use super::process::{JournalError, JournalStopper, Records};
 use super::record::Record;
 use crate::{RuntimeScope, UnitName};
 

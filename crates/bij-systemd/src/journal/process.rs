@@ -38,7 +38,7 @@ const NO_SUCH_UNITS: &str = "Failed to add filter for units: No data available";
 
 /// The records of one journalctl process, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(crate) struct Records {
     child: JournalctlProcess,
     stdout: BufReader<ChildStdout>,
     over: bool,
@@ -46,18 +46,47 @@ pub(super) struct Records {
 
 /// A handle of a running journalctl, to kill it from another thread.
 #[derive(Clone, Debug)]
-pub(super) struct JournalctlProcess(Arc<Mutex<Child>>);
+pub(crate) struct JournalctlProcess(Arc<Mutex<Child>>);
 
 impl JournalctlProcess {
     /// Kills the process, if it still runs.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
+    }
+}
+
+/// A handle that stops an iterator over the journal from another thread; it ends after the record in progress.
+#[derive(Clone, Debug)]
+pub struct JournalStopper(Arc<Mutex<Option<JournalctlProcess>>>);
+
+impl JournalStopper {
+    /// Creates a handle that stops the iterator over the records of this process.
+    pub(crate) fn new(process: &JournalctlProcess) -> Self {
+        Self(Arc::new(Mutex::new(Some(process.clone()))))
+    }
+
+    /// Stops the iterator.
+    pub fn stop(&self) {
+        let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(process) = process {
+            process.kill();
+        }
+    }
+
+    /// Makes this handle stop `process` from now on; returns `false` if the iterator was stopped already.
+    pub(crate) fn replace_process(&self, process: &JournalctlProcess) -> bool {
+        let mut process_slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        process_slot.as_mut().map(|current| *current = process.clone()).is_some()
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
 
 impl Records {
     /// Runs `command` with these arguments.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         mut command: Command,
         arguments: Vec<String>,
     ) -> Result<Self, JournalError> {
@@ -72,7 +101,7 @@ impl Records {
         Ok(Self { child: JournalctlProcess(Arc::new(Mutex::new(child))), stdout, over: false })
     }
 
-    pub(super) fn process(&self) -> &JournalctlProcess {
+    pub(crate) fn process(&self) -> &JournalctlProcess {
         &self.child
     }
 

@@ -19,39 +19,39 @@ pub struct InvalidJournalRecord {
 
 /// A record, as field values by name.
 #[derive(Clone, Debug)]
-pub(super) struct Record(HashMap<String, Value>);
+pub(crate) struct Record(HashMap<String, Value>);
 
 impl Record {
-    pub(super) fn parse(line: &[u8]) -> Result<Self, InvalidJournalRecord> {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, InvalidJournalRecord> {
         let invalid = |source| InvalidJournalRecord { length: line.len(), source };
         serde_json::from_slice(line).map(Self).map_err(invalid)
     }
 
     /// Returns a field as text; the first of repeated fields, with invalid UTF-8 replaced.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         to_text(self.0.get(name)?)
     }
 
-    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }
 
-    pub(super) fn is(&self, message_id: &str) -> bool {
+    pub(crate) fn is(&self, message_id: &str) -> bool {
         self.text("MESSAGE_ID").as_deref() == Some(message_id)
     }
 
     /// Returns when the record was written.
-    pub(super) fn at(&self) -> Option<Timestamp> {
+    pub(crate) fn at(&self) -> Option<Timestamp> {
         self.number("__REALTIME_TIMESTAMP").map(Timestamp::from_micros)
     }
 
     /// Returns when the record was written, by `CLOCK_MONOTONIC`.
-    pub(super) fn monotonic(&self) -> Option<MonotonicTime> {
+    pub(crate) fn monotonic(&self) -> Option<MonotonicTime> {
         self.number("__MONOTONIC_TIMESTAMP").map(MonotonicTime::from_micros)
     }
 
     /// Returns `true` if the record was written before this time.
-    pub(super) fn is_before(&self, time: Option<MonotonicTime>) -> bool {
+    pub(crate) fn is_before(&self, time: Option<MonotonicTime>) -> bool {
         self.monotonic().zip(time).is_some_and(|(written, from)| written < from)
     }
 }

@@ -1,7 +1,6 @@
 //! Starts units, and reads what became of a start before systemd unloads the unit.
 
 use bij_core::{ActiveState, InvocationId, SubState};
-use futures_util::future::join;
 
 use super::{JobKind, JobMode, JobSuccess, Manager, Operation};
 use crate::bus::call;
@@ -51,7 +50,7 @@ impl Manager {
         // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded;
         // without the right to one the result is less exact.
         let pin = call(operation.clone(), manager.ref_unit(unit.as_str()));
-        let (pinned, job) = join(pin, request.send(kind, JobMode::default())).await;
+        let (pinned, job) = tokio::join!(biased; pin, request.send(kind, JobMode::default()));
         let result = match job {
             Ok(job) => request.wait(kind, &job).await,
             Err(error) => Err(error),

@@ -1,5 +1,4 @@
 #![expect(
-    clippy::needless_pass_by_value,
     clippy::unused_self,
     clippy::used_underscore_binding,
     reason = "the shapes of the methods are those of the interface"

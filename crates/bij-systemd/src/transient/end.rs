@@ -1,7 +1,8 @@
 //! The end of a transient service, with its cause.
 
 use bij_core::{
-    Bytes, Cause, Evidence, Exit, MonotonicTime, Order, PeakSource, ServiceResult, Witness,
+    Bytes, Cause, Evidence, Exit, InvocationId, MonotonicTime, Order, PeakSource, ServiceResult,
+    Witness,
 };
 
 use crate::bus::call;
@@ -9,8 +10,7 @@ use crate::error::Operation;
 use crate::lifecycle::{LifecycleTimes, exit};
 use crate::manager::{Manager, StartedUnit, service_result};
 use crate::properties::UnitProperties;
-use crate::{JobSuccess, Journal, ManagerError, RuntimeScope, UnitName};
-use crate::{ManagerAddress, UnitEvent};
+use crate::{JobSuccess, ManagerAddress, ManagerError, RuntimeScope, UnitEvent, UnitName};
 
 /// A transient service that was started. While this exists the manager keeps the unit loaded, so that its end can be
 /// read.
@@ -82,15 +82,14 @@ impl TransientUnit {
         let (unit, scope) = (self.name.clone(), self.scope());
         let invocation = self.started.invocation;
         let same = properties.invocation().is_some() && properties.invocation() == invocation;
-        let found = if same { evidence(&properties) } else { Evidence::default() };
+        let found = same.then(|| evidence(&properties));
         let since = properties.monotonic("ExecMainStartTimestampMonotonic");
         let complete = move || {
-            let journal = Journal::new(scope);
-            let mut evidence = found;
-            if !same && let Some(end) = invocation.and_then(|id| journal.end_of(id).ok()?) {
-                evidence = end.evidence;
+            let recorded = found.or_else(|| recorded_end(scope, invocation?));
+            let mut evidence = recorded.unwrap_or_default();
+            if may_be_out_of_memory(&evidence) && since.is_some() {
+                evidence.kernel_line = kernel_line(scope, &unit, since);
             }
-            add_kernel_line(&mut evidence, &journal, &unit, since);
             UnitEnd { cause: evidence.prove(), evidence }
         };
         let end = tokio::task::spawn_blocking(complete).await.map_err(ManagerError::unreachable)?;
@@ -143,16 +142,36 @@ fn evidence(properties: &UnitProperties) -> Evidence {
     evidence
 }
 
-/// Adds the kernel's line about an OOM kill: on cgroup v1 only this line tells it from another SIGKILL.
-fn add_kernel_line(
-    evidence: &mut Evidence,
-    journal: &Journal,
+/// Returns `true` if the kernel may have killed the main process for memory.
+fn may_be_out_of_memory(evidence: &Evidence) -> bool {
+    evidence.exit == Some(Exit::Signal(9))
+        || evidence.service_result == Some(ServiceResult::OomKill)
+}
+
+/// Reads what the manager recorded in the journal about the end of a unit that it has unloaded.
+#[cfg(feature = "journal")]
+fn recorded_end(scope: RuntimeScope, invocation: InvocationId) -> Option<Evidence> {
+    crate::Journal::new(scope).end_of(invocation).ok()?.map(|end| end.evidence)
+}
+
+/// Without the journal, nothing is known about a unit that was unloaded.
+#[cfg(not(feature = "journal"))]
+fn recorded_end(_: RuntimeScope, _: InvocationId) -> Option<Evidence> {
+    None
+}
+
+/// Returns the kernel's line about an OOM kill: on cgroup v1 only this line tells it from another SIGKILL.
+#[cfg(feature = "journal")]
+fn kernel_line(
+    scope: RuntimeScope,
     unit: &UnitName,
     since: Option<MonotonicTime>,
-) {
-    let was_killed = evidence.exit == Some(Exit::Signal(9))
-        || evidence.service_result == Some(ServiceResult::OomKill);
-    if was_killed && since.is_some() {
-        evidence.kernel_line = journal.kernel_kill_line(unit, since);
-    }
+) -> Option<String> {
+    crate::Journal::new(scope).kernel_kill_line(unit, since)
+}
+
+/// Returns the kernel's line about an OOM kill, if the caller may read the kernel's log.
+#[cfg(not(feature = "journal"))]
+fn kernel_line(_: RuntimeScope, unit: &UnitName, since: Option<MonotonicTime>) -> Option<String> {
+    crate::kernel_log::kill_line(&crate::kernel_log::read()?, unit, since)
 }

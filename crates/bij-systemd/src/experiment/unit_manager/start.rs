@@ -5,7 +5,6 @@
 
 use bij_core::port::{Started, UnitError};
 use bij_core::{ActiveState, ExperimentId, LoadState, SubState};
-use futures_util::future::join3;
 
 use crate::bus::call;
 use crate::error::Operation;
@@ -93,12 +92,12 @@ async fn run_start_job(
     let pin = Operation::on("pin", unit);
     // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
     // until the result is read. The calls are sent in the order in which they are polled here.
-    let (reset, pinned, given) = join3(
+    let (reset, pinned, given) = tokio::join!(
+        biased;
         manager.reset_failed(unit),
         call(pin.clone(), proxy.ref_unit(unit.as_str())),
         request.send(kind, JobMode::Replace),
-    )
-    .await;
+    );
     // A caller may lack the right to reset the unit: then the start limit stands. Without the right to
     // reference the unit, the result is less exact.
     drop(reset);

@@ -3,9 +3,8 @@
 use bij_core::ExperimentId;
 use bij_fuzz::FuzzTarget;
 
-use super::author::{TrustedWriters, Writer};
-use super::record::Record;
-use super::{JournalLine, end};
+use super::{JournalLine, Writer};
+use crate::journal::{Record, TrustedWriters, read_end};
 
 /// Replaces the trusted fields of a record with those of an unrelated process.
 fn from_stranger(line: &str) -> Option<Record> {
@@ -34,7 +33,7 @@ fn fuzz_journal_record() {
             let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
             let parsed = lines.iter().filter_map(|line| Record::parse(line).ok());
             let records: Vec<Record> = parsed.collect();
-            let _ = end::read(&records);
+            let _ = read_end(&records);
             for record in &records {
                 for trust in [TrustedWriters::System, user] {
                     let Some(line) = JournalLine::from_record(record, trust) else { continue };

@@ -13,14 +13,8 @@ use nix::fcntl::OFlag;
 
 use crate::UnitName;
 
-/// Returns the journalctl arguments for the kernel's lines of this boot.
-pub(super) fn arguments() -> Vec<String> {
-    let words = ["-o", "json", "--quiet", "--no-pager", "--boot", "_TRANSPORT=kernel"];
-    words.map(ToOwned::to_owned).to_vec()
-}
-
 /// Reads the kernel's ring buffer; `None` if this process may not.
-pub(super) fn read_kmsg() -> Option<String> {
+pub(crate) fn read() -> Option<String> {
     let mut options = OpenOptions::new();
     // Without the flag, the read after the last record would block.
     let file = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
@@ -42,7 +36,7 @@ pub(super) fn read_kmsg() -> Option<String> {
 
 /// Returns the newest line about an OOM kill in this unit among records of `/dev/kmsg`:
 /// `priority,sequence,microseconds since boot,flags;message` (Documentation/ABI/testing/dev-kmsg).
-pub(super) fn kill_line(
+pub(crate) fn kill_line(
     buffer: &str,
     unit: &UnitName,
     since: Option<MonotonicTime>,
@@ -56,7 +50,7 @@ pub(super) fn kill_line(
 }
 
 /// Returns `true` if a message is about an OOM kill in the control group of this unit, or below it.
-pub(super) fn names_unit(message: &str, unit: &UnitName) -> bool {
+pub(crate) fn names_unit(message: &str, unit: &UnitName) -> bool {
     let group = |field: &str| field.starts_with("task_memcg=") || field.starts_with("oom_memcg=");
     message.starts_with("oom-kill:")
         && message

@@ -2,10 +2,10 @@
 
 use bij_core::{BootId, ExperimentId, InvocationId, TimeSpan, Timestamp};
 
-use super::author::TrustedWriters;
 use super::lines::JournalLine;
 use crate::RuntimeScope;
 use crate::experiment::EXPERIMENT_UNITS;
+use crate::journal::{TrustedWriters, format_time, options};
 
 /// Selects log lines; the default is all lines of all experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,12 +62,6 @@ const LATE: TimeSpan = TimeSpan::from_secs(1);
 
 fn latest_line(ended: Timestamp) -> Timestamp {
     ended + LATE
-}
-
-/// Formats a time for systemd.time(7): seconds since the epoch, with a fraction.
-pub(super) fn format_time(at: Timestamp) -> String {
-    let micros = at.as_micros().max(0);
-    format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// Number of lines that journalctl shows before it follows.
@@ -161,12 +155,6 @@ impl JournalQuery {
         }
         self.experiments.iter().map(|id| format!("{option}={}", id.unit_name())).collect()
     }
-}
-
-/// Options of every query. Neither `--system` nor `--user` is among them: lines of a unit with `User=` are in that
-/// user's journal, and those of root's user manager in the system's.
-pub(super) fn options() -> Vec<String> {
-    ["-o", "json", "--all", "--quiet", "--no-pager"].map(ToOwned::to_owned).to_vec()
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! The lines of experiments' logs: the backlog, then new lines.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bij_core::{BootId, ExperimentId, InvocationId, MonotonicTime, Timestamp};
 
-use super::author::{Author, TrustedWriters, Writer};
-use super::process::{JournalError, JournalctlProcess, Records};
-use super::record::Record;
-use super::{Journal, JournalQuery};
+use super::JournalQuery;
+use super::author::{Author, Writer};
+use crate::journal::{Journal, JournalError, JournalStopper, Record, Records, TrustedWriters};
 use crate::monotonic_clock::monotonic;
 
 /// An iterator over log lines of experiments; created by [`Journal::lines`].
@@ -35,42 +33,13 @@ enum LogPhase {
     Over,
 }
 
-/// A handle that stops a [`JournalLines`] from another thread; the iterator ends after the line in progress.
-#[derive(Clone, Debug)]
-pub struct JournalStopper(Arc<Mutex<Option<JournalctlProcess>>>);
-
-impl JournalStopper {
-    /// Creates a handle that stops the iterator over the records of this process.
-    pub(super) fn new(process: &JournalctlProcess) -> Self {
-        Self(Arc::new(Mutex::new(Some(process.clone()))))
-    }
-
-    /// Stops the iterator.
-    pub fn stop(&self) {
-        let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(process) = process {
-            process.kill();
-        }
-    }
-
-    /// Makes this handle stop `process` from now on; returns `false` if the iterator was stopped already.
-    fn replace_process(&self, process: &JournalctlProcess) -> bool {
-        let mut process_slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        process_slot.as_mut().map(|current| *current = process.clone()).is_some()
-    }
-
-    fn has_stopped(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-}
-
 impl JournalLines {
     pub(super) fn new(
         journal: Journal,
         query: JournalQuery,
         started: Timestamp,
     ) -> Result<Self, JournalError> {
-        let backlog = journal.run(query.backlog_arguments(journal.scope))?;
+        let backlog = journal.run(query.backlog_arguments(journal.scope()))?;
         let stopper = JournalStopper::new(backlog.process());
         let phase = LogPhase::Backlog(backlog);
         let newest = VecDeque::new();
@@ -106,7 +75,7 @@ impl JournalLines {
             if record.is_before(self.new_from) {
                 continue;
             }
-            let line = JournalLine::from_record(&record, self.journal.trust)
+            let line = JournalLine::from_record(&record, self.journal.trust())
                 .filter(|line| self.query.selects(line));
             if let Some(line) = line {
                 return Some(Ok(line));
@@ -138,7 +107,7 @@ impl JournalLines {
         let cursor = self.cursor.as_deref();
         // journalctl rounds `--since` to whole seconds, and the time of day may be set meanwhile.
         self.new_from = self.started_monotonic.filter(|_| cursor.is_none());
-        let arguments = self.query.follow_arguments(self.journal.trust, cursor, self.started);
+        let arguments = self.query.follow_arguments(self.journal.trust(), cursor, self.started);
         let records = self.journal.run(arguments)?;
         if self.stopper.replace_process(records.process()) {
             self.phase = LogPhase::Following(records);

@@ -13,29 +13,12 @@
 //! `_CMDLINE` prove nothing, because a process chooses its own name.
 
 use bij_core::{ExperimentId, InvocationId};
-use nix::unistd::Uid;
 
-use super::record::Record;
-
-/// The writers that are trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TrustedWriters {
-    /// PID 1, and root on behalf of units.
-    System,
-    /// A user's service manager, and that user on behalf of units.
-    User {
-        /// The user's id.
-        uid: Uid,
-    },
-}
+use crate::journal::{MANAGER_UNIT, Record, TrustedWriters};
 
 /// Path of the installed hooks.
 const HOOK: &str = "/usr/libexec/brain-in-jar/bij-hook";
 const HOOK_IDENTIFIER: &str = "bij-hook";
-
-/// The unit that contains the manager process itself, directly below PID 1 or below `user@UID.service`
-/// (systemd.special(7)).
-const MANAGER_UNIT: &str = "init.scope";
 
 /// The writer of a line of an experiment's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,32 +107,12 @@ impl TrustedWriters {
         self.is_trusted_uid(record) && program.is_none_or(|program| program == HOOK)
     }
 
-    fn is_trusted_uid(self, record: &Record) -> bool {
-        let trusted = match self {
-            Self::System => Uid::from_raw(0),
-            Self::User { uid } => uid,
-        };
-        record.number("_UID") == Some(trusted.as_raw())
-    }
-
     /// Returns journalctl matches that select every record that can be about an experiment, among others;
     /// [`author`](Self::author) decides which of them are.
     pub(super) fn candidate_matches(self) -> Vec<String> {
         match self {
             Self::System => ["BIJ_KIND=experiment", "+", "_PID=1"].map(ToOwned::to_owned).to_vec(),
             Self::User { uid } => vec![format!("_UID={uid}")],
-        }
-    }
-
-    /// Returns journalctl matches for the manager's records of one attempt.
-    pub(super) fn manager_matches(self, invocation: InvocationId) -> Vec<String> {
-        match self {
-            Self::System => vec!["_PID=1".to_owned(), format!("INVOCATION_ID={invocation}")],
-            Self::User { uid } => vec![
-                format!("_UID={uid}"),
-                format!("_SYSTEMD_USER_UNIT={MANAGER_UNIT}"),
-                format!("USER_INVOCATION_ID={invocation}"),
-            ],
         }
     }
 }
@@ -164,6 +127,8 @@ fn experiment(record: &Record, name: &str) -> Option<ExperimentId> {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Uid;
+
     use super::*;
 
     const UNIT: &str = "brain-experiment@x.service";

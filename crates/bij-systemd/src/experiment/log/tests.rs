@@ -12,7 +12,7 @@ fn journal(dir: &Path, script: &str) -> Journal {
     let program = dir.join("journalctl");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    Journal { program: program.to_str().unwrap().to_owned(), ..Journal::new(RuntimeScope::System) }
+    Journal::with_program(program.to_str().unwrap().to_owned())
 }
 
 fn record_json(unit: &str, text: &str) -> String {
@@ -69,7 +69,7 @@ fn a_complaint_of_journalctl_is_an_error_but_an_empty_result_is_not() {
     let script = "echo 'Failed to add filter for units: No data available' >&2; exit 1";
     let never = journal(dir.path(), script);
     assert!(never.lines(&JournalQuery::default(), NOW()).unwrap().next().is_none());
-    let missing = Journal { program: "/nowhere/journalctl".to_owned(), ..silent };
+    let missing = Journal::with_program("/nowhere/journalctl".to_owned());
     assert!(matches!(missing.lines(&JournalQuery::default(), NOW()), Err(JournalError::Spawn(_))));
 }
 
