@@ -158,14 +158,14 @@ impl State {
     }
 
     fn add(&mut self, submit: Submit, by: &str) -> QueueEntry {
-        let place = i64::try_from(self.runs.len()).unwrap();
+        let position = i64::try_from(self.runs.len()).unwrap();
         let earlier = self.runs.iter().filter(|run| run.run.experiment == submit.experiment);
         let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
         let run = QueuedRun {
             run: RunId { experiment: submit.experiment, number },
             state: QueueState::Waiting,
             terms: Terms { priority: submit.priority.unwrap_or(0), ..Terms::default() },
-            place: QueuePosition(place),
+            position: QueuePosition(position),
             bypassed: 0,
             submitted: then(),
             extras: submit.extras,
@@ -207,7 +207,7 @@ impl QueueQueries for Model {
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
         let mut state = self.state();
         let found = state.find(&run)?.clone();
-        let ahead = state.runs.iter().filter(|other| other.place < found.place);
+        let ahead = state.runs.iter().filter(|other| other.position < found.position);
         Ok(Why { ahead: ahead.map(|other| other.run.clone()).collect(), entry: entry(&found) })
     }
 

@@ -87,7 +87,7 @@ fn held_runs_are_passed_until_they_are_released() {
 }
 
 #[test]
-fn priorities_and_places_are_given_anew() {
+fn priorities_and_positions_are_given_anew() {
     let mut machine = machine();
     machine.act("c", &Act::Move { to: MoveTo::First }).unwrap();
     assert_eq!(order(&mut machine), ["r", "c", "a", "b"]);

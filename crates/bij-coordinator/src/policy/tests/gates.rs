@@ -205,8 +205,8 @@ fn all_closed_gates_are_reported_not_only_the_first() {
 #[test]
 fn a_start_from_elsewhere_is_judged_in_its_turn() {
     let world = World::new([waiting("a#1"), waiting("b#1")]).slots(1);
-    assert!(closed_gates(&world.state, &world.seen, &waiting("a#1").place(1)).is_empty());
-    let closed = closed_gates(&world.state, &world.seen, &waiting("b#1").place(2));
+    assert!(closed_gates(&world.state, &world.seen, &waiting("a#1").position(1)).is_empty());
+    let closed = closed_gates(&world.state, &world.seen, &waiting("b#1").position(2));
     assert_eq!(closed, [ClosedGate::Slots { taken: 1, slots: 1 }]);
     // What its own unit takes does not stand in its way.
     let mut world = World::new([waiting("a#1")]).slots(1);

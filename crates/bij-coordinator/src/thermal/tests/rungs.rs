@@ -106,8 +106,8 @@ fn where_caps_are_not_enough_experiments_are_frozen_or_else_stopped() {
     let said = scene.stay_at(82.0, 120);
     let stop = ThermalAction::restrain(&id("stiff"), RestraintChange::Stop(StopUrgency::Graceful));
     let freeze = ThermalAction::restrain(&id("a"), RestraintChange::Freeze);
-    let place = |step| said.iter().position(|one| *one == step);
-    assert!(place(stop).unwrap() < place(freeze).unwrap(), "{said:?}");
+    let index = |step| said.iter().position(|one| *one == step);
+    assert!(index(stop).unwrap() < index(freeze).unwrap(), "{said:?}");
     assert!(names(&said, "cap").contains(&"stiff".to_owned()), "{said:?}");
     assert_eq!(scene.ladder.level(), &ThermalLevel::Throttle);
 }
