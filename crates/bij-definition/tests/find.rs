@@ -361,7 +361,7 @@ fn files_whose_names_are_not_ids_are_strays() {
     let strays = tree.definitions.strays().unwrap();
     let names: Vec<_> = strays
         .iter()
-        .map(|stray| Path::new(&stray.place.file).file_name().unwrap().to_str().unwrap())
+        .map(|stray| Path::new(&stray.location.file).file_name().unwrap().to_str().unwrap())
         .collect();
     assert_eq!(names, ["%i.json", "-x.env", "has space.toml", "only.env"]);
     assert!(strays[2].message.contains("is not an experiment id"));

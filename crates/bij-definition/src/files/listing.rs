@@ -46,7 +46,7 @@ impl Definitions {
                     }
                 };
                 strays.push(Warning {
-                    place: SourceLocation { file: name_of(&path), line: None },
+                    location: SourceLocation { file: name_of(&path), line: None },
                     message,
                 });
             }
@@ -62,7 +62,7 @@ impl Definitions {
         let hidden = submitted.into_iter().filter(|(id, _)| by_hand.contains(id));
         Ok(hidden
             .map(|(id, path)| Warning {
-                place: SourceLocation { file: name_of(&path), line: None },
+                location: SourceLocation { file: name_of(&path), line: None },
                 message: format!(
                     "is not read: {id} is also defined by hand, which takes precedence"
                 ),
