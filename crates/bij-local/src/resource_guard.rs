@@ -20,7 +20,7 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use crate::kill_signal::KillSignal;
 use crate::watcher;
 
-pub(crate) use thread::{SteerOutcome, SteerRequest, SteeringHandle};
+pub(crate) use thread::{RestraintHandle, RestraintOutcome, RestraintRequest};
 
 /// The mechanism that enforces the limits of experiments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -213,7 +213,7 @@ enum GuardRequest {
     LeftBehind(oneshot::Sender<Option<LeftBehind>>),
     /// The main process has been reaped.
     MainEnded,
-    Steer(SteerRequest, oneshot::Sender<SteerOutcome>),
+    Restrain(RestraintRequest, oneshot::Sender<RestraintOutcome>),
     /// Kill the remaining processes, remove the cgroup and end.
     Leave,
 }
@@ -272,8 +272,8 @@ impl ResourceGuard {
     }
 
     /// Returns a handle by which clients freeze or throttle the processes.
-    pub(crate) fn steering(&self) -> Option<SteeringHandle> {
-        self.requests.clone().map(SteeringHandle::new)
+    pub(crate) fn restraint_handle(&self) -> Option<RestraintHandle> {
+        self.requests.clone().map(RestraintHandle::new)
     }
 
     /// Kills the remaining processes, removes the cgroup, and returns when that is done.
@@ -285,7 +285,7 @@ impl ResourceGuard {
         }
     }
 
-    /// Sends the request explicitly: a [`SteeringHandle`] may keep the queue open.
+    /// Sends the request explicitly: a [`RestraintHandle`] may keep the queue open.
     fn ask_to_leave(&mut self) {
         self.request(GuardRequest::Leave);
         self.requests = None;

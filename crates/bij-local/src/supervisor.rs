@@ -196,7 +196,11 @@ impl Supervisor {
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            cgroup_tree: CgroupTree::find(&options.cgroups, &options.cgroup_location, options.backend),
+            cgroup_tree: CgroupTree::find(
+                &options.cgroups,
+                &options.cgroup_location,
+                options.backend,
+            ),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,
