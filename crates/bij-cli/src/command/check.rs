@@ -97,13 +97,13 @@ fn all_definitions(context: &Context) -> Result<Vec<CheckedDefinition>, CliError
     for id in definitions.ids()? {
         checked.push(experiment(context, &id)?);
     }
-    for stray in definitions.strays()? {
+    for unused in definitions.unused_files()? {
         checked.push(CheckedDefinition {
             id: None,
-            source: stray.location.file.clone(),
+            source: unused.location.file.clone(),
             ok: true,
             problems: Vec::new(),
-            warnings: vec![Finding::from(&stray)],
+            warnings: vec![Finding::from(&unused)],
         });
     }
     Ok(checked)
