@@ -2,7 +2,7 @@
 
 use bij_coordinator::{Now, SubmitRequest};
 use bij_core::queue::RunRef;
-use bij_core::request::{Act, GroupSetting, Pausing, QueueEntry, Submit};
+use bij_core::request::{Act, GroupSetting, PauseRequest, QueueEntry, Submit};
 use bij_core::{RunId, port::RunQueue, port::UnitManager};
 use futures_util::FutureExt;
 
@@ -23,8 +23,8 @@ impl World {
                 self.ask(|coordinator, now| coordinator.edit(&run, &edit, ALICE, now).map(drop));
             }
             Step::Pause(group, paused) => {
-                let pausing = Pausing { group, paused };
-                self.ask(|coordinator, now| coordinator.pause(&pausing, ALICE, now).map(drop));
+                let request = PauseRequest { group, paused };
+                self.ask(|coordinator, now| coordinator.pause(&request, ALICE, now).map(drop));
             }
             Step::SetGroup(name, slots) => {
                 let setting = GroupSetting { name, slots };

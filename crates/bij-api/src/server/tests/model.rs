@@ -10,8 +10,9 @@ use bij_core::queue::{
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
     Edit, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
-    Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome,
-    Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why, ZoneSample,
+    Page, PauseRequest, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample,
+    RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why,
+    ZoneSample,
 };
 use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
@@ -341,8 +342,8 @@ impl QueueCommands for Model {
         done.collect()
     }
 
-    async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
-        Ok(std::mem::replace(&mut self.state().paused, pausing.paused) != pausing.paused)
+    async fn pause(&self, _: &Caller, request: PauseRequest) -> Result<bool, Refusal> {
+        Ok(std::mem::replace(&mut self.state().paused, request.paused) != request.paused)
     }
 
     async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {

@@ -4,8 +4,8 @@ use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
 use bij_core::request::{
     Act, AdmissionRequest, AttemptsQuery, Edit, EntryState, EventQuery, GroupSetting,
-    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, Pausing, PowerModeRequest, QueueEntry, QueueQuery, Submit,
-    SubmitOptions,
+    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, PauseRequest, PowerModeRequest, QueueEntry, QueueQuery,
+    Submit, SubmitOptions,
 };
 
 use super::*;
@@ -109,9 +109,9 @@ async fn every_other_call_arrives_and_is_answered() {
     }
     let behind = Act::Move { to: MoveTo::Behind("x1#1".parse().unwrap()) };
     client.act(&behind, &[run("x0")]).await.unwrap();
-    let pausing = Pausing { group: None, paused: true };
-    assert!(client.pause(&pausing).await.unwrap());
-    assert!(!client.pause(&pausing).await.unwrap(), "it was so already");
+    let request = PauseRequest { group: None, paused: true };
+    assert!(client.pause(&request).await.unwrap());
+    assert!(!client.pause(&request).await.unwrap(), "it was so already");
     let group = GroupSetting { name: "gpu".parse().unwrap(), slots: Some(1) };
     assert!(client.set_group(&group).await.unwrap());
     assert_eq!(client.groups().await.unwrap()[0].slots, Some(1));

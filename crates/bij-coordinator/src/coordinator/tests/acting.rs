@@ -1,7 +1,7 @@
 //! What is done to runs and groups.
 
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
-use bij_core::request::{Act, Edit, GroupSetting, MoveTo, Pausing, Submit};
+use bij_core::request::{Act, Edit, GroupSetting, MoveTo, PauseRequest, Submit};
 use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
 use bij_sim::{Script, ScriptedEnd};
 
@@ -19,8 +19,8 @@ fn machine() -> Machine {
     machine
 }
 
-fn pausing(group: &GroupName, paused: bool) -> Pausing {
-    Pausing { group: Some(group.clone()), paused }
+fn pause_group(group: &GroupName, paused: bool) -> PauseRequest {
+    PauseRequest { group: Some(group.clone()), paused }
 }
 
 fn setting(name: &GroupName, slots: Option<u32>) -> GroupSetting {
@@ -153,22 +153,34 @@ fn groups_are_set_up_paused_and_taken_down() {
     let coordinator = &mut machine.coordinator;
     let nothing = coordinator.set_group(&setting(&group, Some(0)), "bob", now).unwrap_err();
     assert_eq!(nothing.to_string(), "group gpus with 0 slots would never run anything");
-    assert!(coordinator.pause(&pausing(&group, true), "bob", now).is_err(), "the group is unknown");
+    assert!(
+        coordinator.pause(&pause_group(&group, true), "bob", now).is_err(),
+        "the group is unknown"
+    );
     assert_eq!(
         coordinator.set_group(&setting(&group, Some(1)), "bob", now).unwrap(),
         Outcome::Changed
     );
     let edit = Edit { group: Some(group.clone()), ..Edit::default() };
     coordinator.edit(&"a".parse().unwrap(), &edit, "bob", now).unwrap();
-    assert_eq!(coordinator.pause(&pausing(&group, true), "bob", now).unwrap(), Outcome::Changed);
-    assert_eq!(coordinator.pause(&pausing(&group, true), "eve", now).unwrap(), Outcome::Unchanged);
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, true), "bob", now).unwrap(),
+        Outcome::Changed
+    );
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, true), "eve", now).unwrap(),
+        Outcome::Unchanged
+    );
     let status = coordinator.groups();
     let gpus = status.iter().find(|it| it.name == group).unwrap();
     assert_eq!((gpus.slots, gpus.running, gpus.waiting), (Some(1), 0, 1));
     assert_eq!(gpus.paused_by.as_deref(), Some("bob"));
     assert_eq!(machine.gates_of("a#1"), ["paused", "slots"]);
     let coordinator = &mut machine.coordinator;
-    assert_eq!(coordinator.pause(&pausing(&group, false), "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, false), "bob", now).unwrap(),
+        Outcome::Changed
+    );
     assert_eq!(coordinator.remove_group(&group, "bob", now).unwrap(), Outcome::Changed);
     assert!(coordinator.remove_group(&group, "bob", now).is_err());
 }
@@ -177,12 +189,12 @@ fn groups_are_set_up_paused_and_taken_down() {
 fn a_pause_stops_admission_and_nothing_that_runs() {
     let mut machine = machine();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.act("r", &Act::Stop).unwrap();
     machine.settle();
     assert_eq!(machine.up(), [""; 0]);
     assert_eq!(machine.gates_of("a#1"), ["paused"]);
-    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: false }, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
 }
@@ -211,7 +223,7 @@ fn put_back_with_extras() -> Machine {
     machine.settle();
     machine.act("a#1", &Act::Requeue).unwrap();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.settle();
     machine
 }
@@ -223,7 +235,7 @@ fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
     // Another start has replaced the extras, or an end has removed them.
     machine.desk.extras.lock().unwrap().clear();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: false }, "bob", now).unwrap();
     assert!(machine.admit("a").admitted);
     assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
 }
@@ -266,9 +278,9 @@ fn a_group_of_the_settings_has_its_slots_until_the_operator_says_otherwise() {
     let alone = machine.coordinator.remove_group(&night, "bob", now).unwrap_err();
     assert!(matches!(alone, RequestError::DeclaredGroup(_)), "{alone}");
     // Paused, it keeps its slots; the operator's number is stronger than any of the file.
-    machine.coordinator.pause(&pausing(&night, true), "bob", now).unwrap();
+    machine.coordinator.pause(&pause_group(&night, true), "bob", now).unwrap();
     assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
-    machine.coordinator.pause(&pausing(&night, false), "bob", now).unwrap();
+    machine.coordinator.pause(&pause_group(&night, false), "bob", now).unwrap();
     machine.coordinator.set_group(&setting(&night, Some(2)), "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b"]);

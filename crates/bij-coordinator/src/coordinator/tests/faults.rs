@@ -2,7 +2,7 @@
 
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
-use bij_core::request::{Act, Pausing, Submit};
+use bij_core::request::{Act, PauseRequest, Submit};
 use bij_core::spec::RestartSpec;
 use bij_core::{
     AttemptKey, InvocationId, Obstacle, RunEnd, RunState, StartKind, SubState, TimeSpan, Timestamp,
@@ -222,7 +222,7 @@ fn an_unreachable_manager_is_reported_for_each_run_beside_its_other_gates() {
     machine.settle();
     machine.act("b#1", &Act::Requeue).unwrap();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.settle();
     let lost = machine.now().at;
     machine.units.set_fault(Some(UnitFault::Unreachable));
