@@ -183,15 +183,15 @@ impl Bus {
 
 /// Awaits one call and maps its error.
 pub(crate) async fn call<T>(
-    action: Operation<'_>,
+    operation: Operation<'_>,
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
-    with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| error.into_unit_error(action))
+    with_time_limit(CALL_TIMEOUT, answer).await.map_err(|error| error.into_unit_error(operation))
 }
 
 /// Awaits one call that not every manager supports; `needs` names the requirement.
 pub(crate) async fn call_if_supported<T>(
-    action: Operation<'_>,
+    operation: Operation<'_>,
     needs: &'static str,
     answer: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, UnitError> {
@@ -202,7 +202,7 @@ pub(crate) async fn call_if_supported<T>(
         CallFailure::Bus(zbus::Error::FDO(error)) if unknown(&error) => {
             UnitError::Unsupported(needs)
         }
-        error => error.into_unit_error(action),
+        error => error.into_unit_error(operation),
     })
 }
 
@@ -261,22 +261,22 @@ fn unreachable(error: CallFailure) -> UnitError {
 }
 
 impl CallFailure {
-    /// Maps the error of a call that was made for `action`.
-    fn into_unit_error(self, action: Operation<'_>) -> UnitError {
+    /// Maps the error of a call that was made for `operation`.
+    fn into_unit_error(self, operation: Operation<'_>) -> UnitError {
         let error = match self {
             Self::Bus(error) => error,
             late @ Self::TimedOut(_) => return unreachable(late),
         };
         let kind = classify(&error);
-        match (kind, action.id) {
+        match (kind, operation.id) {
             (ErrorKind::NoUnit, Some(id)) => UnitError::NotFound(id.clone()),
             (ErrorKind::Unreachable, _) => unreachable(Self::Bus(error)),
             (ErrorKind::Denied, _) => {
-                UnitError::Denied { action: action.to_string(), source: Box::new(error) }
+                UnitError::Denied { action: operation.to_string(), source: Box::new(error) }
             }
             (ErrorKind::GoingDown, _) => UnitError::GoingDown(Box::new(error)),
             (ErrorKind::NoUnit | ErrorKind::Refused, _) => {
-                UnitError::Refused { action: action.to_string(), source: Box::new(error) }
+                UnitError::Refused { action: operation.to_string(), source: Box::new(error) }
             }
         }
     }

@@ -94,8 +94,8 @@ async fn start(bus: &Bus, name: &str) -> Result<OwnedObjectPath, UnitError> {
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
     let manager = bus.manager().await?;
-    let action = Operation { verb: "start a scope", id: None };
-    call(action, manager.start_transient_unit(name, "fail", &properties, &[])).await
+    let operation = Operation { verb: "start a scope", id: None };
+    call(operation, manager.start_transient_unit(name, "fail", &properties, &[])).await
 }
 
 /// Waits for the result of a job; `None` if the connection is lost.

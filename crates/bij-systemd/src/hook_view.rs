@@ -164,28 +164,28 @@ async fn system_state(bus: &Bus) -> Result<String, UnitError> {
 
 async fn has_loaded_units(bus: &Bus) -> Result<bool, UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "list the units", id: None };
-    Ok(!call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
+    let operation = Operation { verb: "list the units", id: None };
+    Ok(!call(operation, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
 }
 
 async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect the coordinator", id: None };
-    let units = call(action, manager.list_units_by_names(&[unit])).await?;
+    let operation = Operation { verb: "inspect the coordinator", id: None };
+    let units = call(operation, manager.list_units_by_names(&[unit])).await?;
     let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
     Ok(ServiceState::new(&active_state, job != 0))
 }
 
 async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "stop", id: Some(id) };
-    call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
+    let operation = Operation { verb: "stop", id: Some(id) };
+    call(operation, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
 }
 
 async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect the manager", id: None };
-    let (properties, state) = tokio::try_join!(bus.unit(id), call(action, manager.system_state()))?;
+    let operation = Operation { verb: "inspect the manager", id: None };
+    let (properties, state) = tokio::try_join!(bus.unit(id), call(operation, manager.system_state()))?;
     let job = match properties.job() {
         // Rare: the type takes a second call, and only while a job exists.
         Some(job) => bus.job_type(job.as_str()).await?,

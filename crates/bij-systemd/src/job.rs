@@ -49,13 +49,13 @@ impl<'a> JobRequest<'a> {
 
     /// Requests a job with mode `replace`, so that it replaces a conflicting queued job.
     pub(crate) async fn send(&self, verb: JobVerb) -> Result<OwnedObjectPath, UnitError> {
-        let action = Operation { verb: verb.as_str(), id: Some(self.id) };
+        let operation = Operation { verb: verb.as_str(), id: Some(self.id) };
         let manager = self.bus.manager().await?;
         let unit = self.id.unit_name();
         match verb {
-            JobVerb::Start => call(action, manager.start_unit(&unit, "replace")).await,
-            JobVerb::Stop => call(action, manager.stop_unit(&unit, "replace")).await,
-            JobVerb::Restart => call(action, manager.restart_unit(&unit, "replace")).await,
+            JobVerb::Start => call(operation, manager.start_unit(&unit, "replace")).await,
+            JobVerb::Stop => call(operation, manager.stop_unit(&unit, "replace")).await,
+            JobVerb::Restart => call(operation, manager.restart_unit(&unit, "replace")).await,
         }
     }
 

@@ -87,8 +87,8 @@ impl SystemdUnits {
 
     async fn state(&self) -> Result<String, UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "inspect the manager", id: None };
-        call(action, manager.system_state()).await
+        let operation = Operation { verb: "inspect the manager", id: None };
+        call(operation, manager.system_state()).await
     }
 
     fn new(bus: Result<Bus, &'static str>, cgroups: PathBuf, dirs: UnitDirs) -> Self {
@@ -116,11 +116,11 @@ impl SystemdUnits {
     /// Lists the loaded units with these names or patterns.
     async fn list_matching(&self, patterns: &[&str]) -> Result<Vec<UnitStatus>, UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "list experiments", id: None };
+        let operation = Operation { verb: "list experiments", id: None };
         let read = async {
             tokio::try_join!(manager.list_units_by_patterns(&[], patterns), manager.control_group())
         };
-        let (rows, own_group) = call(action, read).await?;
+        let (rows, own_group) = call(operation, read).await?;
         let (cgroups, dirs) = (self.cgroups.clone(), self.dirs.clone());
         // Reads thousands of small files, which must not block this thread.
         let read = move || list::statuses(&rows, &own_group, cgroups.as_ref(), &dirs);
@@ -165,13 +165,13 @@ impl UnitManager for SystemdUnits {
         let manager = self.bus()?.manager().await?;
         let unit = id.unit_name();
         let changes = if enabled {
-            let action = Operation { verb: "enable", id: Some(id) };
+            let operation = Operation { verb: "enable", id: Some(id) };
             // No package enables the target of a user's manager, and without it no experiment starts.
             let units = [unit.as_str(), TARGET];
-            call(action, manager.enable_unit_files(&units, false, false)).await?.1
+            call(operation, manager.enable_unit_files(&units, false, false)).await?.1
         } else {
-            let action = Operation { verb: "disable", id: Some(id) };
-            call(action, manager.disable_unit_files(&[&unit], false)).await?
+            let operation = Operation { verb: "disable", id: Some(id) };
+            call(operation, manager.disable_unit_files(&[&unit], false)).await?
         };
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
@@ -216,8 +216,8 @@ impl UnitManager for SystemdUnits {
 /// Resets failures and the start limit; a unit that is not loaded has none.
 async fn reset_failed(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "reset", id: Some(id) };
-    match call(action, manager.reset_failed_unit(&id.unit_name())).await {
+    let operation = Operation { verb: "reset", id: Some(id) };
+    match call(operation, manager.reset_failed_unit(&id.unit_name())).await {
         Err(UnitError::NotFound(_)) => Ok(()),
         forgotten => forgotten,
     }

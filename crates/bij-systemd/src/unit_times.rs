@@ -32,8 +32,8 @@ impl SystemdUnits {
     /// [`UnitError`] if the manager does not answer.
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, SubState)>, UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "list experiments", id: None };
-        let rows = call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
+        let operation = Operation { verb: "list experiments", id: None };
+        let rows = call(operation, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
         let state = |row: crate::proxy::ListedUnit| {
             Some((ExperimentId::from_unit_name(&row.0)?, SubState::from(row.4)))
         };
@@ -46,8 +46,8 @@ impl SystemdUnits {
     /// [`UnitError`] if the manager does not answer, or refuses the job.
     pub async fn begin_stop(&self, id: &ExperimentId) -> Result<(), UnitError> {
         let manager = self.bus()?.manager().await?;
-        let action = Operation { verb: "stop", id: Some(id) };
-        call(action, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
+        let operation = Operation { verb: "stop", id: Some(id) };
+        call(operation, manager.stop_unit(&id.unit_name(), "replace")).await.map(drop)
     }
 
     /// Reads the time stamps and time limits of one unit.

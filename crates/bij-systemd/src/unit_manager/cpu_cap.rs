@@ -124,8 +124,8 @@ impl SystemdUnits {
         let manager = self.bus()?.manager().await?;
         let value = quota.at().map_or(u64::MAX, CpuQuota::micros_per_sec);
         let properties = [("CPUQuotaPerSecUSec", Variant::from(value))];
-        let action = Operation { verb: "limit the CPU time of", id: Some(id) };
-        call(action, manager.set_unit_properties(&id.unit_name(), true, &properties)).await
+        let operation = Operation { verb: "limit the CPU time of", id: Some(id) };
+        call(operation, manager.set_unit_properties(&id.unit_name(), true, &properties)).await
     }
 }
 

@@ -77,10 +77,10 @@ async fn kill_rest(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
 }
 
 async fn kill_unit(bus: &Bus, id: &ExperimentId, whom: &str) -> Result<(), UnitError> {
-    let action = Operation { verb: "kill", id: Some(id) };
+    let operation = Operation { verb: "kill", id: Some(id) };
     with_timeout(async {
         let manager = bus.manager().await?;
-        call(action, manager.kill_unit(&id.unit_name(), whom, SIGKILL)).await
+        call(operation, manager.kill_unit(&id.unit_name(), whom, SIGKILL)).await
     })
     .await
 }

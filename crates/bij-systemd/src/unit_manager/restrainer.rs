@@ -46,11 +46,11 @@ async fn set_frozen(bus: &Bus, id: &ExperimentId, frozen: bool) -> Result<Outcom
     }
     let (manager, unit) = (bus.manager().await?, id.unit_name());
     if frozen {
-        let action = Operation { verb: "freeze", id: Some(id) };
-        call_if_supported(action, NEEDS, manager.freeze_unit(&unit)).await?;
+        let operation = Operation { verb: "freeze", id: Some(id) };
+        call_if_supported(operation, NEEDS, manager.freeze_unit(&unit)).await?;
     } else {
-        let action = Operation { verb: "thaw", id: Some(id) };
-        call_if_supported(action, NEEDS, manager.thaw_unit(&unit)).await?;
+        let operation = Operation { verb: "thaw", id: Some(id) };
+        call_if_supported(operation, NEEDS, manager.thaw_unit(&unit)).await?;
     }
     Ok(Outcome::Changed)
 }

@@ -48,8 +48,8 @@ struct UnitBeforeStart {
 /// [`UnitError::NotFound`] if there is no template, [`UnitError::NotLoaded`] if the unit cannot be started.
 async fn read_unit(bus: &Bus, id: &ExperimentId) -> Result<UnitBeforeStart, UnitError> {
     let manager = bus.manager().await?;
-    let action = Operation { verb: "inspect", id: Some(id) };
-    let rows = call(action, manager.list_units_by_names(&[&id.unit_name()])).await?;
+    let operation = Operation { verb: "inspect", id: Some(id) };
+    let rows = call(operation, manager.list_units_by_names(&[&id.unit_name()])).await?;
     let not_found = || UnitError::NotFound(id.clone());
     let (_, _, load, active, sub_state, _, _, job, _, _) =
         rows.into_iter().next().ok_or_else(not_found)?;
