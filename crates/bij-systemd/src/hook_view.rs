@@ -185,7 +185,8 @@ async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), UnitError> {
 async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, UnitError> {
     let manager = bus.manager().await?;
     let operation = Operation { verb: "inspect the manager", id: None };
-    let (properties, state) = tokio::try_join!(bus.unit(id), call(operation, manager.system_state()))?;
+    let (properties, state) =
+        tokio::try_join!(bus.unit(id), call(operation, manager.system_state()))?;
     let job = match properties.job() {
         // Rare: the type takes a second call, and only while a job exists.
         Some(job) => bus.job_type(job.as_str()).await?,

@@ -33,7 +33,8 @@ impl SystemdUnits {
     pub async fn sub_states(&self) -> Result<Vec<(ExperimentId, SubState)>, UnitError> {
         let manager = self.bus()?.manager().await?;
         let operation = Operation { verb: "list experiments", id: None };
-        let rows = call(operation, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
+        let rows =
+            call(operation, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?;
         let state = |row: crate::proxy::ListedUnit| {
             Some((ExperimentId::from_unit_name(&row.0)?, SubState::from(row.4)))
         };
