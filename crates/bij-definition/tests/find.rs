@@ -351,7 +351,7 @@ fn a_symbolic_link_to_a_file_is_a_definition() {
 }
 
 #[test]
-fn files_whose_names_are_not_ids_are_strays() {
+fn files_whose_names_are_not_ids_are_unused() {
     let tree = Tree::new();
     for name in
         ["../ok.toml", "has space.toml", "%i.json", "-x.env", "only.env", ".hidden.toml", "README"]

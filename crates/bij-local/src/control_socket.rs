@@ -207,11 +207,11 @@ fn may_stop(uid: u32) -> bool {
 
 /// Returns a stop order for the evidence: `bij stop by alice (uid 1000)`.
 pub(crate) fn stop_order(what: &str, uid: u32) -> Order {
-    let who = match User::from_uid(Uid::from_raw(uid)) {
+    let user = match User::from_uid(Uid::from_raw(uid)) {
         Ok(Some(user)) => format!("{} (uid {uid})", user.name),
         Ok(None) | Err(_) => format!("uid {uid}"),
     };
-    Order { kind: OrderKind::Stop, by: format!("{what} by {who}") }
+    Order { kind: OrderKind::Stop, by: format!("{what} by {user}") }
 }
 
 /// Sends a request to the supervisor of an experiment and blocks until it has answered. Returns

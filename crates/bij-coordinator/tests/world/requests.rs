@@ -141,8 +141,8 @@ impl World {
         }
         let acted = self.ask(|coordinator, now| coordinator.act(runs, act, ALICE, now));
         let Some(acted) = acted else { return };
-        let told = self.read_events();
-        self.is_wrong("event numbers grow and every end has its reason", told);
+        let result = self.read_events();
+        self.is_wrong("event numbers grow and every end has its reason", result);
         if *act == Act::Stop {
             for acted in acted {
                 self.chronicle.stop_was_acknowledged(acted.run);

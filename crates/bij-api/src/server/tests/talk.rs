@@ -180,8 +180,8 @@ async fn unread_changes_delay_no_answer() {
 
 #[tokio::test]
 async fn a_missing_coordinator_differs_from_a_killed_one() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("coordinator.sock");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("coordinator.sock");
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
     // Dropping it leaves the socket file, as SIGKILL does.
@@ -189,7 +189,11 @@ async fn a_missing_coordinator_differs_from_a_killed_one() {
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NotListening), "{error:?}");
     let next = Listener::bind(&path).unwrap();
-    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
     next.remove();
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
@@ -197,8 +201,8 @@ async fn a_missing_coordinator_differs_from_a_killed_one() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_times_out() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("coordinator.sock");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("coordinator.sock");
     let _listener = Listener::bind(&path).unwrap();
     tokio::time::pause();
     let error = Client::connect(&path).await.unwrap_err();

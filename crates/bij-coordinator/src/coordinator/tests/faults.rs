@@ -1,4 +1,4 @@
-//! What fails at any moment, and what is lost by it: nothing.
+//! Faults of the ports, and restarts of the coordinator: no run is lost.
 
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
@@ -255,7 +255,7 @@ fn a_coordinator_that_has_never_reached_the_manager_reports_it() {
 }
 
 #[test]
-fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
+fn an_attempt_that_begins_between_observation_and_execution_is_not_overwritten() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.settle();
@@ -268,7 +268,7 @@ fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
             Opening { experiment: id("a"), key, at, uptime: None, start: StartKind::Fresh };
         ledger.open(&opening).unwrap();
     };
-    *machine.room.1.lock().unwrap() = Some(Box::new(begins));
+    *machine.board.1.lock().unwrap() = Some(Box::new(begins));
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));

@@ -1,4 +1,4 @@
-//! Whose turn it is, and how often a larger run is passed.
+//! Starting order, and reservations for runs that smaller ones have passed.
 
 use bij_core::port::{Change, Sample};
 use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
@@ -41,7 +41,7 @@ fn smaller_runs_pass_a_larger_one_and_are_counted() {
 }
 
 #[test]
-fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
+fn a_larger_run_is_passed_a_limited_number_of_times_and_then_gets_a_reservation() {
     let mut world = crowd().bypass(2);
     let decision = world.decide();
     assert_eq!(started(&decision), ["s1#1", "s2#1"]);
@@ -144,7 +144,7 @@ fn assert_settles(world: &mut World, first: &[&str]) {
 }
 
 #[test]
-fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_room() {
+fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_capacity() {
     let mut world = World::new([
         waiting("alone#1").gpu(GpuClaim::Exclusive),
         waiting("a#1").gpu(GpuClaim::Shared),

@@ -73,7 +73,7 @@ async fn sums_come_in_pieces_in_the_order_of_their_experiments() {
 }
 
 #[tokio::test]
-async fn minutes_go_on_before_the_piece_that_was_told() {
+async fn minutes_go_on_before_the_piece_that_was_sent() {
     let (_directory, mut store, history) = ledger();
     let minute = |samples| BoardMinute {
         at: fixture::at(0),

@@ -1,4 +1,4 @@
-//! What is done to runs and groups.
+//! Requests that change runs and groups.
 
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
 use bij_core::request::{Act, Edit, GroupSetting, MoveTo, PauseRequest, Submit};
@@ -229,23 +229,23 @@ fn put_back_with_extras() -> Machine {
 }
 
 #[test]
-fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
+fn a_requeued_run_keeps_its_extras_also_when_it_is_started_from_elsewhere() {
     let mut machine = put_back_with_extras();
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
     // Another start has replaced the extras, or an end has removed them.
-    machine.desk.extras.lock().unwrap().clear();
+    machine.handover.extras.lock().unwrap().clear();
     let now = machine.now();
     machine.coordinator.pause(&PauseRequest { group: None, paused: false }, "bob", now).unwrap();
     assert!(machine.admit("a").admitted);
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], EXTRAS);
 }
 
 #[test]
-fn what_a_run_that_never_starts_again_was_to_be_started_with_is_taken_away() {
+fn the_extras_of_a_run_that_never_starts_again_are_removed() {
     let mut machine = put_back_with_extras();
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], EXTRAS);
     machine.act("a#1", &Act::Cancel).unwrap();
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], "");
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], "");
 }
 
 #[test]
@@ -269,28 +269,28 @@ fn a_group_of_the_settings_has_its_slots_until_the_operator_says_otherwise() {
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
     assert_eq!(machine.gates_of("b#1"), ["group-slots"]);
-    let told = |machine: &Machine| {
+    let slots_of = |machine: &Machine| {
         let mut groups = machine.coordinator.groups();
         groups.retain(|status| status.name == night);
         groups.pop().map(|status| (status.slots, status.slots_from))
     };
-    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    assert_eq!(slots_of(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
     let alone = machine.coordinator.remove_group(&night, "bob", now).unwrap_err();
     assert!(matches!(alone, RequestError::DeclaredGroup(_)), "{alone}");
     // Paused, it keeps its slots; the operator's number is stronger than any of the file.
     machine.coordinator.pause(&pause_group(&night, true), "bob", now).unwrap();
-    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    assert_eq!(slots_of(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
     machine.coordinator.pause(&pause_group(&night, false), "bob", now).unwrap();
     machine.coordinator.set_group(&setting(&night, Some(2)), "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b"]);
     let other = settings(&machine, Some(3));
     machine.coordinator.reload(Ok(other), "SIGHUP", now);
-    assert_eq!(told(&machine), Some((Some(2), Some(SlotsFrom::Operator))));
+    assert_eq!(slots_of(&machine), Some((Some(2), Some(SlotsFrom::Operator))));
     machine.coordinator.remove_group(&night, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b", "c"], "that of the file holds again");
     let none = settings(&machine, None);
     machine.coordinator.reload(Ok(none), "SIGHUP", now);
-    assert_eq!(told(&machine), Some((None, None)));
+    assert_eq!(slots_of(&machine), Some((None, None)));
 }
