@@ -33,7 +33,7 @@ pub struct Inbox<P: Ports> {
     receiver: mpsc::Receiver<Message<P>>,
     /// Sequence number of the newest event, for watchers.
     newest: watch::Sender<u64>,
-    /// Experiments that are up, for heat control.
+    /// Experiments that are up, for thermal control.
     running_experiments: watch::Sender<Arc<RunningExperiments>>,
     /// Power mode and clocks that the board should have.
     power_target: watch::Sender<PowerTarget>,
@@ -93,7 +93,7 @@ impl<P: Ports> Handle<P> {
         self.newest.clone()
     }
 
-    /// Returns a watch on the experiments that are up, for a [heat ladder](crate::thermal): it can be read however
+    /// Returns a watch on the experiments that are up, for a [thermal ladder](crate::thermal): it can be read however
     /// busy the coordinator is.
     pub fn running_experiments(&self) -> watch::Receiver<Arc<RunningExperiments>> {
         self.running_experiments.clone()
@@ -105,7 +105,7 @@ impl<P: Ports> Handle<P> {
         self.power_target.clone()
     }
 
-    /// Reports the status of heat control and its decisions since the last report, without waiting for the
+    /// Reports the status of thermal control and its decisions since the last report, without waiting for the
     /// coordinator.
     ///
     /// # Errors
