@@ -1,5 +1,8 @@
 //! Moves runs to other queue positions.
 
+use std::collections::BTreeSet;
+
+use bij_core::RunId;
 use bij_core::port::Change;
 use bij_core::queue::{QueuePosition, QueuedRun};
 use bij_core::request::MoveTo;
@@ -48,11 +51,12 @@ fn move_to(run: &QueuedRun, position: QueuePosition, by: Option<&str>) -> Change
 fn beside(
     state: &State,
     runs: &[&QueuedRun],
-    other: &bij_core::RunId,
+    other: &RunId,
     offset: usize,
     by: &str,
 ) -> Result<Vec<Change>, RequestError> {
-    let is_named = |run: &QueuedRun| runs.iter().any(|named| named.run == run.run);
+    let named: BTreeSet<&RunId> = runs.iter().map(|run| &run.run).collect();
+    let is_named = |run: &QueuedRun| named.contains(&run.run);
     let order = state.in_order();
     let target = order.iter().find(|run| run.run == *other && !is_named(run));
     let Some(priority) = target.map(|target| target.terms.priority) else {
