@@ -1,7 +1,6 @@
 //! Runs a coordinator in a task of its own: handles send it requests, and requests, results and time wake it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::coordinator::Finished;
 use crate::policy::PowerTarget;
 use crate::thermal::{RunningExperiments, ThermalDecision, ThermalStatus};
-use crate::{Coordinator, Now, Ports, RequestError, SubmitRequest};
+use crate::{Clock, Coordinator, Now, Ports, RequestError, SubmitRequest};
 
 /// Number of requests that may wait; a further caller waits until there is space.
 const QUEUE_CAPACITY: usize = 1024;
@@ -205,15 +204,6 @@ impl<P: Ports> Handle<P> {
         let work: Work<P> = Box::new(move |coordinator, _| report(coordinator));
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
-}
-
-/// A source of time.
-pub trait Clock {
-    /// Returns the readings of the clocks.
-    fn now(&self) -> Now;
-
-    /// Waits for this time span.
-    fn sleep(&self, span: TimeSpan) -> impl Future<Output = ()> + Send;
 }
 
 /// Number of requests handled between two ticks.
