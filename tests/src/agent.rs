@@ -163,7 +163,7 @@ fn carry_on(
     let verdict = scenario::find(name)
         .ok_or_else(|| Failure::new("the agent knows no scenario of this name"))
         .and_then(|Scenario { run, .. }| run(&guest));
-    for text in guest.take_told() {
+    for text in guest.take_messages() {
         port.send(&Message::Told { scenario: name.to_owned(), text })?;
     }
     let restart = match verdict {

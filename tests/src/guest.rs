@@ -32,7 +32,7 @@ pub struct Guest {
     rounds: Option<u32>,
     scenario: String,
     phase: u32,
-    told: RefCell<Vec<String>>,
+    messages: RefCell<Vec<String>>,
 }
 
 impl Guest {
@@ -44,7 +44,7 @@ impl Guest {
             rounds: plan.rounds,
             scenario: scenario.to_owned(),
             phase,
-            told: RefCell::default(),
+            messages: RefCell::default(),
         }
     }
 
@@ -65,12 +65,12 @@ impl Guest {
 
     /// Has the host show a line, for example a ratio that was measured.
     pub fn tell(&self, text: impl Into<String>) {
-        self.told.borrow_mut().push(text.into());
+        self.messages.borrow_mut().push(text.into());
     }
 
-    /// What is to be shown.
-    pub(crate) fn take_told(&self) -> Vec<String> {
-        self.told.take()
+    /// Returns the lines to show, and forgets them.
+    pub(crate) fn take_messages(&self) -> Vec<String> {
+        self.messages.take()
     }
 
     /// How often to repeat something: this often, unless the host wants another number.

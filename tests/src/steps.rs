@@ -89,9 +89,9 @@ pub(crate) fn clear_away() -> Result<(), Failure> {
 ///
 /// When it cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let told = |error| Failure::new(format!("{}: {error}", path.display()));
+    let failure = |error| Failure::new(format!("{}: {error}", path.display()));
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(told)?;
+        fs::create_dir_all(parent).map_err(failure)?;
     }
-    fs::write(path, text).map_err(told)
+    fs::write(path, text).map_err(failure)
 }

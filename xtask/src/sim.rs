@@ -3,7 +3,7 @@
 //! The worlds are a test of bij-coordinator (`tests/world`), which runs a few of them by itself. Here
 //! they are run by the hundreds, and the story of one is told. A seed always tells the same story.
 //!
-//! With `--heat` it is the other model: the boards by which the heat ladder is judged
+//! With `--heat` it is the other model: the boards by which the thermal ladder is judged
 //! (`tests/thermal`), with their tables.
 
 use anyhow::{Result, ensure};
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Tell the whole story of this seed
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Print how the heat ladder does on boards that grow hot, beside its rival
+    /// Print how the thermal ladder does on boards that grow hot, beside its rival
     #[arg(long, conflicts_with_all = ["seeds", "steps", "seed"])]
     heat: bool,
 }

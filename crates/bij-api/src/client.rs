@@ -16,7 +16,7 @@ use bij_core::ExperimentId;
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, BoardQuery, CoordinatorStatus, Edit, EventQuery,
-    GroupSetting, GroupStatus, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
+    GroupSetting, GroupStatus, PauseRequest, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
     RecordedSample, RunOutcome, Submit, SubmitOptions, UnitDone, UnitRequest, UnitVerb, Why,
 };
 use futures_util::future::maybe_done;
@@ -147,8 +147,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] if it was not changed.
-    pub async fn pause(&self, pausing: &Pausing) -> Result<bool, ClientError> {
-        self.ask(self.proxy.pause(Dictionary::from_message(pausing))).await
+    pub async fn pause(&self, request: &PauseRequest) -> Result<bool, ClientError> {
+        self.ask(self.proxy.pause(Dictionary::from_message(request))).await
     }
 
     /// Creates or changes a group; returns whether that changed anything.

@@ -2,8 +2,8 @@
 //! over the wire.
 
 use bij_core::request::{
-    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest,
-    QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
+    Act, AdmissionRequest, BoardQuery, Edit, EventQuery, GroupSetting, PauseRequest,
+    PowerModeRequest, QueueQuery, Submit, SubmitOptions, UnitRequest, UnitVerb,
 };
 use bij_fuzz::{FuzzTarget, assert_harmless};
 use serde::Serialize;
@@ -30,7 +30,7 @@ fn seeds() -> Vec<Vec<u8>> {
         encode(&submit("train")),
         encode(&UnitRequest { verb: UnitVerb::ResetFailed }),
         encode(&Act::Prioritize { priority: 7 }),
-        encode(&Pausing { group: None, paused: true }),
+        encode(&PauseRequest { group: None, paused: true }),
         encode(&SubmitOptions { dry_run: true }),
         encode(&EventQuery { since: 3, ..EventQuery::default() }),
     ]
@@ -63,7 +63,7 @@ fn fuzz_message_body() {
             check::<SubmitOptions>(bytes);
             check::<Edit>(bytes);
             check::<Act>(bytes);
-            check::<Pausing>(bytes);
+            check::<PauseRequest>(bytes);
             check::<GroupSetting>(bytes);
             check::<PowerModeRequest>(bytes);
             check::<AdmissionRequest>(bytes);

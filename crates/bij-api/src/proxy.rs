@@ -18,7 +18,7 @@ pub(crate) trait Coordinator {
     ) -> zbus::Result<ReceivedList<QueueEntry>>;
     fn edit(&self, run: &str, edit: Dictionary) -> zbus::Result<Dictionary>;
     fn act(&self, act: Dictionary, runs: &[String]) -> zbus::Result<ReceivedList<RunOutcome>>;
-    fn pause(&self, pausing: Dictionary) -> zbus::Result<bool>;
+    fn pause(&self, request: Dictionary) -> zbus::Result<bool>;
     fn set_group(&self, group: Dictionary) -> zbus::Result<bool>;
     fn remove_group(&self, name: &str) -> zbus::Result<bool>;
     fn set_power_mode(&self, setting: Dictionary) -> zbus::Result<Dictionary>;

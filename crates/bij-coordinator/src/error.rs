@@ -42,7 +42,7 @@ pub enum RequestError {
     },
     /// The run to move beside does not wait, or is the moved run itself.
     #[error("{run} cannot be put beside {other}")]
-    NoPlace {
+    NoPosition {
         /// Run to move.
         run: RunId,
         /// Run to move beside.
@@ -62,7 +62,7 @@ pub enum RequestError {
     Extras {
         /// Experiment that was named.
         experiment: ExperimentId,
-        /// Error, with its place in the extras.
+        /// Error, with its location in the extras.
         #[source]
         source: DefinitionError,
     },
@@ -146,7 +146,7 @@ impl RequestError {
             Self::Over { .. } => "submit it again: bij submit",
             Self::NotWaiting { .. } => "put it back into the queue: bij requeue; or bij stop",
             Self::JustStarting { .. } => "try again in a moment",
-            Self::NoPlace { .. } => "name another run that waits: bij queue",
+            Self::NoPosition { .. } => "name another run that waits: bij queue",
             Self::Inadmissible { source, .. } => source.remedy(),
             Self::UnknownDependency { .. } => "see what there is: bij list, bij queue",
             Self::NoSuchGroup { .. } => "set it up: bij groups set NAME --slots N",

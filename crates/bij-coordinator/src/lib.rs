@@ -18,10 +18,10 @@
 //! - A coordinator may be killed between any two steps: the next one finds everything in the store and in
 //!   the state of the units, and disturbs no running unit.
 
+mod clock;
 mod coordinator;
 mod entry_writer;
 mod error;
-mod now;
 mod plan;
 pub mod policy;
 mod ports;
@@ -30,12 +30,11 @@ mod serve;
 mod terms;
 pub mod thermal;
 
+pub use clock::{Clock, Now};
 pub use coordinator::{Coordinator, Finished, PowerSwitchOutcome};
 pub use error::RequestError;
-
-pub use now::Now;
 pub use plan::MAX_AT_ONCE;
 pub use policy::Health;
 pub use ports::{AdapterSet, Adapters, Ports};
 pub use request::{StartRequest, SubmitRequest};
-pub use serve::{Clock, Gone, Handle, Inbox, serve};
+pub use serve::{Gone, Handle, Inbox, serve};

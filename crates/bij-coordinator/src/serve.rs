@@ -1,7 +1,6 @@
 //! Runs a coordinator in a task of its own: handles send it requests, and requests, results and time wake it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::coordinator::Finished;
 use crate::policy::PowerTarget;
 use crate::thermal::{RunningExperiments, ThermalDecision, ThermalStatus};
-use crate::{Coordinator, Now, Ports, RequestError, SubmitRequest};
+use crate::{Clock, Coordinator, Now, Ports, RequestError, SubmitRequest};
 
 /// Number of requests that may wait; a further caller waits until there is space.
 const QUEUE_CAPACITY: usize = 1024;
@@ -33,7 +32,7 @@ pub struct Inbox<P: Ports> {
     receiver: mpsc::Receiver<Message<P>>,
     /// Sequence number of the newest event, for watchers.
     newest: watch::Sender<u64>,
-    /// Experiments that are up, for heat control.
+    /// Experiments that are up, for thermal control.
     running_experiments: watch::Sender<Arc<RunningExperiments>>,
     /// Power mode and clocks that the board should have.
     power_target: watch::Sender<PowerTarget>,
@@ -93,7 +92,7 @@ impl<P: Ports> Handle<P> {
         self.newest.clone()
     }
 
-    /// Returns a watch on the experiments that are up, for a [heat ladder](crate::thermal): it can be read however
+    /// Returns a watch on the experiments that are up, for a [thermal ladder](crate::thermal): it can be read however
     /// busy the coordinator is.
     pub fn running_experiments(&self) -> watch::Receiver<Arc<RunningExperiments>> {
         self.running_experiments.clone()
@@ -105,7 +104,7 @@ impl<P: Ports> Handle<P> {
         self.power_target.clone()
     }
 
-    /// Reports the status of heat control and its decisions since the last report, without waiting for the
+    /// Reports the status of thermal control and its decisions since the last report, without waiting for the
     /// coordinator.
     ///
     /// # Errors
@@ -205,15 +204,6 @@ impl<P: Ports> Handle<P> {
         let work: Work<P> = Box::new(move |coordinator, _| report(coordinator));
         self.sender.send(Message::Work(work)).await.map_err(|_| Gone)
     }
-}
-
-/// A source of time.
-pub trait Clock {
-    /// Returns the readings of the clocks.
-    fn now(&self) -> Now;
-
-    /// Waits for this time span.
-    fn sleep(&self, span: TimeSpan) -> impl Future<Output = ()> + Send;
 }
 
 /// Number of requests handled between two ticks.

@@ -1,4 +1,4 @@
-//! The heat ladder: decides from values alone how experiments are restrained when the board is hot.
+//! The thermal ladder: decides from values alone how experiments are restrained when the board is hot.
 //!
 //! A [`Ladder`] is given the temperatures of the machine's thermal zones and the experiments that are up, at
 //! the [interval](Ladder::observation_interval) that it asks for, and returns what to do: a few
@@ -60,7 +60,7 @@
 //! - *Critical*: all experiments are stopped with a checkpoint, lowest priority first, until it is cool again.
 //! - *Blind*: if no zone can be read, or a zone that was hot becomes unreadable, nothing is started and
 //!   restraints stay as they are. A zone that was cool when it became unreadable was switched off with its
-//!   device and is not missed. A machine without zones has no heat control.
+//!   device and is not missed. A machine without zones has no thermal control.
 //!
 //! An experiment with its own limit is frozen or stopped when that is reached, whatever its priority, for at
 //! least twenty minutes.

@@ -32,7 +32,7 @@ pub struct CoordinatorSettings {
     pub throttle_celsius: Option<f64>,
     /// The temperature in degrees from which on all experiments are stopped: `CRITICAL_TEMP_CELSIUS`.
     pub critical_celsius: Option<f64>,
-    /// Whether heat control may limit the clock of the GPU; by default only on a Jetson.
+    /// Whether thermal control may limit the clock of the GPU; by default only on a Jetson.
     pub cap_gpu: Option<bool>,
     /// Whether the earlier power mode is restored when no run needs another mode: `[power] restore`.
     pub restore_power_mode: Option<bool>,
@@ -52,7 +52,7 @@ const RESERVE: Percent = Percent::new(5);
 /// When tasks wait for memory a fifth of the time, another program would slow down all others.
 const PRESSURE: Percent = Percent::new(20);
 /// As in the older tool. Boards of the Orin family throttle themselves at 99 °C and shut down at 104.5 °C, so
-/// heat control acts well before.
+/// thermal control acts well before.
 const THROTTLE: Celsius = Celsius::new(75);
 /// As in the older tool.
 const CRITICAL: Celsius = Celsius::new(85);

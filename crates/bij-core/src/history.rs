@@ -74,7 +74,7 @@ impl History {
 
     /// Returns the attempt with this key.
     pub fn attempt(&self, key: AttemptKey) -> Option<&Attempt> {
-        self.position(key).map(|at| &self.attempts[at])
+        self.index(key).map(|at| &self.attempts[at])
     }
 
     /// Returns the runs that have not ended.
@@ -105,9 +105,9 @@ impl History {
     }
 
     /// Opens an attempt as [`Ledger::open`](crate::port::Ledger::open) does. A run that was not submitted gets
-    /// the position `place`.
-    pub fn open(&mut self, opening: &Opening, place: QueuePosition) -> Opened {
-        let at = self.position(opening.key).unwrap_or_else(|| self.begin(opening, place));
+    /// this position.
+    pub fn open(&mut self, opening: &Opening, position: QueuePosition) -> Opened {
+        let at = self.index(opening.key).unwrap_or_else(|| self.begin(opening, position));
         let attempt = &self.attempts[at];
         Opened {
             run: attempt.run.clone(),
@@ -117,10 +117,10 @@ impl History {
     }
 
     /// Closes an attempt as [`Ledger::close`](crate::port::Ledger::close) does. A run that was not submitted
-    /// gets the position `place`.
-    pub fn close(&mut self, closing: &Closing, place: QueuePosition) -> Outcome {
+    /// gets this position.
+    pub fn close(&mut self, closing: &Closing, position: QueuePosition) -> Outcome {
         let at =
-            self.position(closing.key).unwrap_or_else(|| self.begin(&closing.to_opening(), place));
+            self.index(closing.key).unwrap_or_else(|| self.begin(&closing.to_opening(), position));
         let attempt = &mut self.attempts[at];
         if attempt.end.is_some() {
             return Outcome::Unchanged;
@@ -143,11 +143,11 @@ impl History {
     pub fn submit(
         &mut self,
         submission: &Submission,
-        place: QueuePosition,
+        position: QueuePosition,
         at: Timestamp,
     ) -> &QueuedRun {
         let number = RunNumber(self.highest().map_or(1, |highest| highest.0 + 1));
-        let queued = QueuedRun::submitted(submission, number, place, at);
+        let queued = QueuedRun::submitted(submission, number, position, at);
         self.queue.entry(number).or_insert(queued)
     }
 
@@ -224,12 +224,12 @@ impl History {
         tally
     }
 
-    fn position(&self, key: AttemptKey) -> Option<usize> {
+    fn index(&self, key: AttemptKey) -> Option<usize> {
         self.attempts.iter().position(|attempt| attempt.key == key)
     }
 
-    /// Adds a new attempt and returns its position in `attempts`.
-    fn begin(&mut self, opening: &Opening, place: QueuePosition) -> usize {
+    /// Adds a new attempt and returns its index in `attempts`.
+    fn begin(&mut self, opening: &Opening, position: QueuePosition) -> usize {
         let Opening { experiment, key, at, uptime, start } = opening;
         let Continuation { run, gave_up } =
             Continuation::decide(&self.run_candidates(), *start, key.boot);
@@ -238,7 +238,7 @@ impl History {
         }
         let id = RunId { experiment: experiment.clone(), number: run };
         let queued =
-            self.queue.entry(run).or_insert_with(|| QueuedRun::begun(id.clone(), place, *at));
+            self.queue.entry(run).or_insert_with(|| QueuedRun::begun(id.clone(), position, *at));
         queued.state = QueueState::Running;
         let previous = self.attempts.iter().rev().find(|attempt| attempt.run.number == run);
         let number = AttemptNumber(previous.map_or(1, |attempt| attempt.number.0 + 1));

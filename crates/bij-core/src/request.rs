@@ -20,7 +20,7 @@ pub use act::{Act, MoveTo, RunOutcome};
 pub use admission::{Admission, AdmissionRequest};
 pub use board::{BoardQuery, PowerModeRequest, PowerSet, RecordedSample, ZoneSample};
 pub use entry::{EntryState, QueueEntry, WaitReason, Why};
-pub use group::{GroupSetting, GroupStatus, Pausing};
+pub use group::{GroupSetting, GroupStatus, PauseRequest};
 pub use history::{
     AttemptsPart, AttemptsQuery, HISTORY_PAGE_LEN, InvalidAttemptsQuery, Minutes, MinutesQuery,
     TalliesQuery,

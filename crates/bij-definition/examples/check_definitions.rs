@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    for stray in definitions.strays()? {
-        writeln!(out, "{stray}")?;
+    for unused in definitions.unused_files()? {
+        writeln!(out, "{unused}")?;
     }
     Ok(())
 }

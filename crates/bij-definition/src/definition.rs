@@ -159,7 +159,7 @@ impl<'a> Definition<'a> {
 
     fn whole_file(&self, fault: ParseFault) -> Problem {
         let mut problem = fault.in_text(&crate::source::Text { name: self.file.name, text: "" });
-        problem.place.line = None;
+        problem.location.line = None;
         problem
     }
 }

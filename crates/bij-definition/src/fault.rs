@@ -38,7 +38,7 @@ impl ParseFault {
     /// Returns the fault as a problem of a file.
     pub(crate) fn in_text(self, text: &Text<'_>) -> Problem {
         Problem {
-            place: text.place(self.at),
+            location: text.location(self.at),
             key: (!self.key.is_empty()).then_some(self.key),
             message: self.message,
             hint: self.hint,

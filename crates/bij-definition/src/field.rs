@@ -56,12 +56,12 @@ fn read_table<T>(
         let field = fields.iter().find(|field| field.name == entry.key && field.table == table);
         if let Some(field) = field {
             if let Err(found) = (field.read)(&entry.node, target) {
-                let place = |fault: ParseFault| {
+                let with_path = |fault: ParseFault| {
                     fault
                         .within(&field.path())
                         .or_hint(|| Some(format!("for example: {}", field.usage())))
                 };
-                faults.extend(found, place);
+                faults.extend(found, with_path);
             }
         } else if table.is_empty() && fields.iter().any(|field| field.table == entry.key) {
             match &entry.node.value {

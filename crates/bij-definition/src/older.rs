@@ -131,7 +131,7 @@ pub(crate) fn variables(
     if unlisted > 0 {
         remarks.push((last, format!("and {unlisted} more warnings")));
     }
-    let warning = |(at, message)| Warning { place: text.place(at), message };
+    let warning = |(at, message)| Warning { location: text.location(at), message };
     warnings.extend(remarks.into_iter().map(warning));
     content.assignments
 }
@@ -168,7 +168,7 @@ pub(crate) fn lenient_warnings(
     lenient: ParseFaults,
 ) -> impl Iterator<Item = Warning> {
     let problems = lenient.into_problems(text).into_iter();
-    problems.map(|Problem { place, message, .. }| Warning { place, message })
+    problems.map(|Problem { location, message, .. }| Warning { location, message })
 }
 
 /// Reads the name of an older config; all other keys are for the program.
@@ -200,13 +200,13 @@ fn id_mismatch(text: &Text<'_>, at: usize, node: &ValueNode, id: &ExperimentId) 
     }
     let own = node.describe();
     let message = format!("experiment_id is {own}; bij names the experiment {id}, after its file");
-    Some(Warning { place: text.place(at), message })
+    Some(Warning { location: text.location(at), message })
 }
 
 /// Returns the problem of an older config without a runner.
 pub(crate) fn no_runner(text: &Text<'_>) -> Problem {
     Problem {
-        place: text.place(0),
+        location: text.location(0),
         key: Some("command".to_owned()),
         message: "this config names no command, and coordinator.toml has no [runner] for it"
             .to_owned(),

@@ -234,7 +234,7 @@ impl SpecOverlay {
 fn on_command_line(option: &str, argument: &str, fault: ParseFault) -> Problem {
     let file = format!("{option} {}", document::quoted(argument).trim_matches('"'));
     let mut problem = fault.in_text(&crate::source::Text { name: &file, text: "" });
-    problem.place = SourceLocation { file, line: None };
+    problem.location = SourceLocation { file, line: None };
     problem
 }
 

@@ -24,7 +24,7 @@ impl<'a> SourceFile<'a> {
     /// Creates a problem of the whole file.
     pub(crate) fn problem(&self, message: impl Into<String>, hint: Option<String>) -> Problem {
         Problem {
-            place: SourceLocation { file: self.name.to_owned(), line: None },
+            location: SourceLocation { file: self.name.to_owned(), line: None },
             key: None,
             message: message.into(),
             hint,
@@ -43,7 +43,7 @@ impl<'a> SourceFile<'a> {
                 format!("byte {at} (0x{:02x}) is not valid UTF-8", self.bytes[at]),
                 Some("save the file as UTF-8 text".to_owned()),
             );
-            problem.place.line = Some(line_of(self.bytes, at));
+            problem.location.line = Some(line_of(self.bytes, at));
             problem
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -52,7 +52,7 @@ impl<'a> SourceFile<'a> {
                 format!("byte {at} is NUL, which text cannot contain"),
                 Some("save the file as plain UTF-8 text".to_owned()),
             );
-            problem.place.line = Some(line_of(text.as_bytes(), at));
+            problem.location.line = Some(line_of(text.as_bytes(), at));
             return Err(problem);
         }
         Ok(Text { name: self.name, text })
@@ -63,7 +63,7 @@ impl<'a> SourceFile<'a> {
 /// reading all of it.
 pub(crate) fn too_large(file: &str) -> Problem {
     Problem {
-        place: SourceLocation { file: file.to_owned(), line: None },
+        location: SourceLocation { file: file.to_owned(), line: None },
         key: None,
         message: "the file has more than 1 MiB, too much for a definition".to_owned(),
         hint: Some("keep data in its own file and name that file in `config`".to_owned()),
@@ -83,7 +83,7 @@ pub(crate) struct Text<'a> {
 
 impl Text<'_> {
     /// Returns the line of a byte offset.
-    pub(crate) fn place(&self, offset: usize) -> SourceLocation {
+    pub(crate) fn location(&self, offset: usize) -> SourceLocation {
         let offset = offset.min(self.text.len());
         SourceLocation {
             file: self.name.to_owned(),

@@ -59,8 +59,8 @@ fn a_definition_written_by_hand_takes_precedence_over_a_submitted_one() {
     let found = tree.find("x").unwrap();
     assert_eq!(found.spec.command, ["/by/hand"]);
     assert_eq!(Path::new(&found.source), tree.path(&format!("{BY_HAND}/x.toml")));
-    let strays = tree.definitions.strays().unwrap();
-    assert!(strays[0].message.contains("also defined by hand"), "{strays:?}");
+    let unused = tree.definitions.unused_files().unwrap();
+    assert!(unused[0].message.contains("also defined by hand"), "{unused:?}");
 }
 
 #[test]
@@ -351,21 +351,21 @@ fn a_symbolic_link_to_a_file_is_a_definition() {
 }
 
 #[test]
-fn files_whose_names_are_not_ids_are_strays() {
+fn files_whose_names_are_not_ids_are_unused() {
     let tree = Tree::new();
     for name in
         ["../ok.toml", "has space.toml", "%i.json", "-x.env", "only.env", ".hidden.toml", "README"]
     {
         tree.write(&format!("{BY_HAND}/{name}"), "");
     }
-    let strays = tree.definitions.strays().unwrap();
-    let names: Vec<_> = strays
+    let unused = tree.definitions.unused_files().unwrap();
+    let names: Vec<_> = unused
         .iter()
-        .map(|stray| Path::new(&stray.place.file).file_name().unwrap().to_str().unwrap())
+        .map(|unused| Path::new(&unused.location.file).file_name().unwrap().to_str().unwrap())
         .collect();
     assert_eq!(names, ["%i.json", "-x.env", "has space.toml", "only.env"]);
-    assert!(strays[2].message.contains("is not an experiment id"));
-    assert!(strays[3].message.contains("nothing defines only"));
+    assert!(unused[2].message.contains("is not an experiment id"));
+    assert!(unused[3].message.contains("nothing defines only"));
 }
 
 #[test]

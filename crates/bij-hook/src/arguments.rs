@@ -42,7 +42,7 @@ pub enum Verb {
 /// Why the arguments are not a valid call.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum CallError {
+pub enum ArgumentsError {
     /// An option is unknown or lacks its value.
     #[error("{0}; {USAGE}")]
     Option(#[from] lexopt::Error),
@@ -74,8 +74,8 @@ impl HookArguments {
     /// Reads the arguments after the program's name.
     ///
     /// # Errors
-    /// [`CallError`] if they are not a valid call.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, CallError> {
+    /// [`ArgumentsError`] if they are not a valid call.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ArgumentsError> {
         let (mut user, mut root, mut words) = (false, PathBuf::from("/"), Vec::new());
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let mut parser = lexopt::Parser::from_args(arguments);
@@ -88,7 +88,7 @@ impl HookArguments {
             }
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let id = |text| ExperimentId::new(text).map_err(CallError::Id);
+        let id = |text| ExperimentId::new(text).map_err(ArgumentsError::Id);
         let verb = match words[..] {
             ["start", text] => Verb::Start(id(text)?),
             ["begin", text] => Verb::Begin(id(text)?),
@@ -97,7 +97,7 @@ impl HookArguments {
             ["refuse", text] => Verb::Refuse(id(text)?),
             ["boot"] => Verb::Boot,
             ["shutdown"] => Verb::Shutdown,
-            _ => return Err(CallError::Verb),
+            _ => return Err(ArgumentsError::Verb),
         };
         Ok(Self { verb, user, root })
     }
@@ -107,7 +107,7 @@ impl HookArguments {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<HookArguments, CallError> {
+    fn parse(line: &str) -> Result<HookArguments, ArgumentsError> {
         HookArguments::parse(line.split(' ').map(OsString::from))
     }
 
@@ -123,13 +123,13 @@ mod tests {
     #[test]
     fn invalid_calls_are_refused_before_they_reach_a_path() {
         for bad in ["", "begin", "begin a b", "boot a", "stop a"] {
-            assert!(matches!(parse(bad), Err(CallError::Verb)), "{bad}");
+            assert!(matches!(parse(bad), Err(ArgumentsError::Verb)), "{bad}");
         }
         for bad in ["boot --root", "boot --usr", "begin -x"] {
-            assert!(matches!(parse(bad), Err(CallError::Option(_))), "{bad}");
+            assert!(matches!(parse(bad), Err(ArgumentsError::Option(_))), "{bad}");
         }
         for bad in ["begin ../x", "end %i", "leftovers /", "start a%i", "refuse "] {
-            assert!(matches!(parse(bad), Err(CallError::Id(_))), "{bad}");
+            assert!(matches!(parse(bad), Err(ArgumentsError::Id(_))), "{bad}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `ExecCondition=` | [`admit`](fn@admit) | decides whether the unit may start now; if so, then |
 //! | | [`HookContext::begin`] | makes sure that the unit matches its definition, opens the attempt |
-//! | `ExecStart=` of the bare template | [`refusal`] | says why there is nothing to run |
+//! | `ExecStart=` of the bare template | [`NoCommand::diagnose`] | says why there is nothing to run |
 //! | `ExecStop=` | [`note_leftovers`] | records which processes the main process has left behind |
 //! | `ExecStopPost=` | [`HookContext::end`] | gathers evidence, decides the cause, closes the attempt |
 //! | `brain-experiment-boot.service` | [`render_at_boot`] | renders every definition before anything starts |
@@ -32,10 +32,10 @@ mod begin;
 pub mod deferred_start;
 mod end;
 mod exit_status;
+mod hook_context;
 mod hook_env;
 mod logging;
 mod own_cgroup;
-mod port;
 mod render;
 mod runnable;
 mod sentence;
@@ -49,16 +49,16 @@ pub use adapters::{
     runtime_scope,
 };
 pub use admit::{NotAdmitted, admit};
-pub use arguments::{CallError, HookArguments, Verb};
+pub use arguments::{ArgumentsError, HookArguments, Verb};
 pub use attempt_record::{AttemptNumbers, AttemptRecord, read_order};
 pub use begin::{BeginError, Begun, OwnerError};
 pub use end::{EndError, Ended};
+pub use hook_context::{HookContext, HookJournal, HookJournalError, HookManager, ManagerError};
 pub use hook_env::HookEnv;
 pub use logging::{LoggedUnit, start_logging};
 pub use own_cgroup::note_leftovers;
-pub use port::{HookContext, HookJournal, HookJournalError, HookManager, ManagerError};
 pub use render::{RenderError, Rendered, render_at_boot, render_missing};
-pub use runnable::{NoCommand, refusal};
+pub use runnable::NoCommand;
 pub use unclosed::{BootError, boot, find_end, log_unclosed, shutdown};
 
 pub(crate) use sentence::describe_end;

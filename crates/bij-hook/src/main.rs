@@ -10,7 +10,7 @@ use bij_core::ExperimentId;
 use bij_definition::Definitions;
 use bij_hook::{
     HookArguments, HookContext, HookEnv, NoCommand, NotAdmitted, Systemd, SystemdJournal, Verb,
-    admit, boot, manager_socket, note_leftovers, open_ledger, refusal, render_at_boot, shutdown,
+    admit, boot, manager_socket, note_leftovers, open_ledger, render_at_boot, shutdown,
     start_logging,
 };
 use bij_host::{HostContext, ask_for_time, confine, report_status};
@@ -102,7 +102,8 @@ fn run(call: HookArguments) -> Result<ExitCode> {
         Verb::End(id) => end(&host, &id)?,
         Verb::Refuse(id) => {
             let definitions = Definitions::new(host.layout().clone());
-            let NoCommand { text, is_final } = refusal(&definitions, host.layout(), &id);
+            let NoCommand { text, is_final } =
+                NoCommand::diagnose(&definitions, host.layout(), &id);
             // Into the unit's log.
             writeln!(std::io::stderr(), "{text}")?;
             return Ok(if is_final { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE });

@@ -59,37 +59,42 @@ pub struct NoCommand {
     pub is_final: bool,
 }
 
-/// Returns why the unit has no command, so that its bare template was started.
-pub fn refusal(
-    definitions: &impl DefinitionSource,
-    layout: &Layout,
-    id: &ExperimentId,
-) -> NoCommand {
-    let permanent = |text| NoCommand { text, is_final: true };
-    let temporary = |text| NoCommand { text, is_final: false };
-    match definitions.find(id) {
-        Err(error @ FindError::Missing { .. }) => permanent(format!(
-            "{error}\nhint: write {}/{id}.toml with a line such as command = [\"/usr/bin/python3\", \"-u\", \"main.py\"]",
-            layout.definitions().display()
-        )),
-        Err(FindError::Invalid { id, source }) => {
-            let mut text = format!("the definition of {id} cannot be used:");
-            for problem in &source.problems {
-                write!(text, "\n  {problem}").expect("writing to a String cannot fail");
-                if let Some(hint) = &problem.hint {
-                    write!(text, " (hint: {hint})").expect("writing to a String cannot fail");
+impl NoCommand {
+    /// Returns why the unit has no command, so that its bare template was started.
+    pub fn diagnose(
+        definitions: &impl DefinitionSource,
+        layout: &Layout,
+        id: &ExperimentId,
+    ) -> Self {
+        let permanent = |text| Self { text, is_final: true };
+        let temporary = |text| Self { text, is_final: false };
+        match definitions.find(id) {
+            Err(error @ FindError::Missing { .. }) => permanent(format!(
+                "{error}\nhint: write {}/{id}.toml with a line such as command = [\"/usr/bin/python3\", \"-u\", \"main.py\"]",
+                layout.definitions().display()
+            )),
+            Err(FindError::Invalid { id, source }) => {
+                let mut text = format!("the definition of {id} cannot be used:");
+                for problem in &source.problems {
+                    write!(text, "\n  {problem}").expect("writing to a String cannot fail");
+                    if let Some(hint) = &problem.hint {
+                        write!(text, " (hint: {hint})").expect("writing to a String cannot fail");
+                    }
                 }
-            }
-            write!(text, "\nhint: correct it, check it with `bij check {id}`, then start it again")
+                write!(
+                    text,
+                    "\nhint: correct it, check it with `bij check {id}`, then start it again"
+                )
                 .expect("writing to a String cannot fail");
-            permanent(text)
+                permanent(text)
+            }
+            Err(error) => temporary(error_chain(&error)),
+            Ok(found) => temporary(format!(
+                "{} is valid, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
+                found.source,
+                layout.drop_in(id).display()
+            )),
         }
-        Err(error) => temporary(error_chain(&error)),
-        Ok(found) => temporary(format!(
-            "{} is valid, but the unit was started without its settings ({} is not loaded)\nhint: start it again",
-            found.source,
-            layout.drop_in(id).display()
-        )),
     }
 }
 

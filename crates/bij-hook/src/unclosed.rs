@@ -37,8 +37,9 @@ pub fn find_end(
         evidence.notes.push("no witness says how it ended".to_owned());
         JournalEnd { at: host.now(), ready: None, evidence }
     });
-    let who = if found_by == Witness::Coordinator { "the coordinator" } else { "the next start" };
-    evidence.notes.push(format!("its `end` hook did not finish; {who} closed it"));
+    let finder =
+        if found_by == Witness::Coordinator { "the coordinator" } else { "the next start" };
+    evidence.notes.push(format!("its `end` hook did not finish; {finder} closed it"));
     // An order names its author, which the journal does not.
     if let Some(order) = read_order(host.layout(), id) {
         evidence.order = Some(order);

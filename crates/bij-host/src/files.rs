@@ -200,24 +200,24 @@ mod tests {
 
     #[test]
     fn a_file_that_is_too_long_is_refused() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("progress");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("progress");
         fs::write(&path, "x".repeat(100_000) + "step=7\n").unwrap();
         assert!(read_small(&path, 8).unwrap_err().to_string().contains("100007 bytes"));
-        assert_eq!(read_small(&room.path().join("none"), 8).unwrap(), None);
+        assert_eq!(read_small(&directory.path().join("none"), 8).unwrap(), None);
     }
 
     #[test]
     fn links_fifos_and_directories_are_refused_without_blocking() {
-        let room = tempfile::tempdir().unwrap();
-        let secret = room.path().join("secret");
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("secret");
         fs::write(&secret, "s").unwrap();
-        let link = room.path().join("link");
+        let link = directory.path().join("link");
         symlink(&secret, &link).unwrap();
-        let fifo = room.path().join("fifo");
+        let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let layout = Layout::system(room.path());
-        for path in [&link, &fifo, &room.path().to_path_buf()] {
+        let layout = Layout::system(directory.path());
+        for path in [&link, &fifo, &directory.path().to_path_buf()] {
             assert!(read_small(path, 8).is_err(), "{}", path.display());
         }
         assert!(read_own(&fifo, 8, &layout).is_err());
@@ -226,25 +226,25 @@ mod tests {
 
     #[test]
     fn a_file_that_others_could_have_written_is_not_read() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("order");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("order");
         fs::write(&path, "s").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        let error = read_own(&path, 8, &Layout::system(room.path())).unwrap_err();
+        let error = read_own(&path, 8, &Layout::system(directory.path())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert!(error.to_string().contains("chmod o-w"), "{error}");
     }
 
     #[test]
     fn a_file_is_replaced_whole_and_links_are_not_followed() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("a/b/file.env");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/file.env");
         put(&path, b"one", 0o644).unwrap();
         put(&path, b"two", 0o600).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
-        let victim = room.path().join("victim");
+        let victim = directory.path().join("victim");
         fs::write(&victim, "mine").unwrap();
-        let link = room.path().join("link");
+        let link = directory.path().join("link");
         symlink(&victim, &link).unwrap();
         put(&link, b"theirs", 0o644).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_file_for_one_user_is_not_accessible_to_others() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("environments/x");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("environments/x");
         put_for(nix::unistd::geteuid(), &path, b"A=1\0").unwrap();
         put_for(nix::unistd::geteuid(), &path, b"A=2\0").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"A=2\0");

@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn the_manager_receives_single_settings() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("notify");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let receive = || {
             let mut buffer = [0; 64];
@@ -113,13 +113,13 @@ mod tests {
         assert_eq!(receive(), "WATCHDOG_USEC=3000000");
         set_watchdog(socket, None).unwrap();
         assert_eq!(receive(), "WATCHDOG_USEC=0");
-        assert!(set_watchdog(room.path().join("none").as_os_str(), None).is_err());
+        assert!(set_watchdog(directory.path().join("none").as_os_str(), None).is_err());
     }
 
     #[test]
     fn a_service_reports_its_state_in_single_messages() {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("notify");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let notify = ServiceNotify::new(Some(path.into_os_string()));
         notify.ready();

@@ -1,4 +1,4 @@
-//! The control handle of a supervised experiment: reads its state, stops it, steers it.
+//! The control handle of a supervised experiment: reads its state, stops it, restrains it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use bij_core::{ActiveState, BootId, ExperimentId, Layout, Order, SubState, Times
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::resource_guard::{
-    Counters, ResourceGuard, SteerOutcome, SteerRequest, SteeringHandle, lock,
+    Counters, ResourceGuard, RestraintHandle, RestraintOutcome, RestraintRequest, lock,
 };
 use crate::status::SupervisedState;
 
@@ -27,7 +27,7 @@ struct Inner {
     layout: Layout,
     state: watch::Sender<SupervisedState>,
     counters: Mutex<Option<Arc<Mutex<Counters>>>>,
-    steering: Mutex<Option<SteeringHandle>>,
+    restraint: Mutex<Option<RestraintHandle>>,
     orders: mpsc::UnboundedSender<StopCommand>,
     /// Whether the start limit is to be reset.
     reset: AtomicBool,
@@ -52,7 +52,7 @@ impl Control {
             layout: layout.clone(),
             state,
             counters: Mutex::new(None),
-            steering: Mutex::new(None),
+            restraint: Mutex::new(None),
             orders,
             reset: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
@@ -87,10 +87,10 @@ impl Control {
         self.0.state.send_modify(change);
     }
 
-    /// Sets the guard of the current attempt, whose counters are read and which is steered.
+    /// Sets the guard of the current attempt, whose counters are read and which is restrained.
     pub(crate) fn set_guard(&self, guard: Option<&ResourceGuard>) {
         *lock(&self.0.counters) = guard.map(ResourceGuard::shared_counters);
-        *lock(&self.0.steering) = guard.and_then(ResourceGuard::steering);
+        *lock(&self.0.restraint) = guard.and_then(ResourceGuard::restraint_handle);
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<SupervisedState> {
@@ -127,12 +127,12 @@ impl Control {
     }
 
     /// Freezes, thaws or throttles the current attempt.
-    pub(crate) async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
-        let steering = lock(&self.0.steering).clone();
-        match steering {
-            Some(steering) => steering.steer(steer).await,
-            None if self.0.state.borrow().is_down() => SteerOutcome::Unchanged,
-            None => SteerOutcome::NotUp,
+    pub(crate) async fn restrain(&self, request: RestraintRequest) -> RestraintOutcome {
+        let handle = lock(&self.0.restraint).clone();
+        match handle {
+            Some(handle) => handle.restrain(request).await,
+            None if self.0.state.borrow().is_down() => RestraintOutcome::Unchanged,
+            None => RestraintOutcome::NotUp,
         }
     }
 

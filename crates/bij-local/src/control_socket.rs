@@ -1,4 +1,4 @@
-//! The control socket of a supervised experiment, for status, stop and steering by other processes.
+//! The control socket of a supervised experiment, for status, stop and restraints by other processes.
 //!
 //! A connection carries one request and one answer, each a line of JSON. The kernel identifies the
 //! client (`SO_PEERCRED`, unix(7)). A lock file distinguishes a living supervisor from a stale
@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use crate::control::Control;
-use crate::resource_guard::{SteerOutcome, SteerRequest};
+use crate::resource_guard::{RestraintOutcome, RestraintRequest};
 use crate::status::{SupervisedState, file_in};
 
 /// Longest request, in bytes.
@@ -42,18 +42,34 @@ pub(crate) enum Request {
     Status,
     Stop,
     ResetFailed,
-    Steer { steer: SteerRequest },
+    #[serde(rename = "steer")]
+    Restrain {
+        #[serde(rename = "steer")]
+        request: RestraintRequest,
+    },
 }
 
 /// The answer of a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub(crate) enum Answer {
-    Status { state: Box<SupervisedState> },
-    Stopped { changed: bool },
-    Reset { changed: bool },
-    Steered { steered: SteerOutcome },
-    Denied { uid: u32 },
+    Status {
+        state: Box<SupervisedState>,
+    },
+    Stopped {
+        changed: bool,
+    },
+    Reset {
+        changed: bool,
+    },
+    #[serde(rename = "steered")]
+    Restrained {
+        #[serde(rename = "steered")]
+        outcome: RestraintOutcome,
+    },
+    Denied {
+        uid: u32,
+    },
     Malformed,
 }
 
@@ -171,10 +187,12 @@ async fn answer(mut stream: UnixStream, control: Control) -> io::Result<()> {
         Ok(Request::ResetFailed) if may_stop(uid) => {
             Answer::Reset { changed: control.reset_failed() }
         }
-        Ok(Request::Steer { steer }) if may_stop(uid) => {
-            Answer::Steered { steered: control.steer(steer).await }
+        Ok(Request::Restrain { request }) if may_stop(uid) => {
+            Answer::Restrained { outcome: control.restrain(request).await }
         }
-        Ok(Request::Stop | Request::ResetFailed | Request::Steer { .. }) => Answer::Denied { uid },
+        Ok(Request::Stop | Request::ResetFailed | Request::Restrain { .. }) => {
+            Answer::Denied { uid }
+        }
         Err(_) => Answer::Malformed,
     };
     let mut text = serde_json::to_vec(&answer)?;
@@ -189,11 +207,11 @@ fn may_stop(uid: u32) -> bool {
 
 /// Returns a stop order for the evidence: `bij stop by alice (uid 1000)`.
 pub(crate) fn stop_order(what: &str, uid: u32) -> Order {
-    let who = match User::from_uid(Uid::from_raw(uid)) {
+    let user = match User::from_uid(Uid::from_raw(uid)) {
         Ok(Some(user)) => format!("{} (uid {uid})", user.name),
         Ok(None) | Err(_) => format!("uid {uid}"),
     };
-    Order { kind: OrderKind::Stop, by: format!("{what} by {who}") }
+    Order { kind: OrderKind::Stop, by: format!("{what} by {user}") }
 }
 
 /// Sends a request to the supervisor of an experiment and blocks until it has answered. Returns

@@ -125,7 +125,7 @@ pub struct Events {
 struct QueuedEvent {
     event: SupervisorEvent,
     /// Makes room for the next line of output when it is dropped.
-    _room: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Events {
@@ -158,18 +158,18 @@ impl CancellationFlag {
 /// Sender of events.
 ///
 /// One queue keeps their order. It is unbounded, because the supervisor must never wait for its
-/// reader; output, which could fill it, needs a permit of `room`.
+/// reader; output, which could fill it, needs a permit of `output_slots`.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSink {
     queue: mpsc::UnboundedSender<QueuedEvent>,
-    room: Arc<Semaphore>,
+    output_slots: Arc<Semaphore>,
 }
 
 impl EventSink {
     pub(crate) fn new() -> (Self, Events) {
         let (sender, queue) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(OUTPUT_QUEUE));
-        (Self { queue: sender, room }, Events { queue })
+        let output_slots = Arc::new(Semaphore::new(OUTPUT_QUEUE));
+        (Self { queue: sender, output_slots }, Events { queue })
     }
 
     /// Returns a sink whose events are discarded.
@@ -179,13 +179,13 @@ impl EventSink {
 
     pub(crate) fn send(&self, event: SupervisorEvent) {
         // The reader may be gone.
-        let _ = self.queue.send(QueuedEvent { event, _room: None });
+        let _ = self.queue.send(QueuedEvent { event, _slot: None });
     }
 
     /// Sends an event that its successor makes stale, if there is room.
     pub(crate) fn send_if_room(&self, event: SupervisorEvent) {
-        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
-            let _ = self.queue.send(QueuedEvent { event, _room: Some(room) });
+        if let Ok(slot) = Arc::clone(&self.output_slots).try_acquire_owned() {
+            let _ = self.queue.send(QueuedEvent { event, _slot: Some(slot) });
         }
     }
 
@@ -195,12 +195,12 @@ impl EventSink {
         if self.queue.is_closed() {
             return;
         }
-        let room = tokio::select! {
+        let slot = tokio::select! {
             biased;
-            room = Arc::clone(&self.room).acquire_owned() => room.ok(),
+            slot = Arc::clone(&self.output_slots).acquire_owned() => slot.ok(),
             () = self.queue.closed() => return,
             () = over.raised() => None,
         };
-        let _ = self.queue.send(QueuedEvent { event: SupervisorEvent::Output(line), _room: room });
+        let _ = self.queue.send(QueuedEvent { event: SupervisorEvent::Output(line), _slot: slot });
     }
 }

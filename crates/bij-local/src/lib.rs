@@ -42,7 +42,7 @@
 //! - **The resource guard** (`resource_guard.rs`) enforces limits: with a cgroup of version 1 or 2
 //!   where one can be made, else with rlimits and a watcher that samples memory, kills an attempt
 //!   above its limit, and notes in the evidence that it only samples. Each guard has its own
-//!   thread. The embedding program says where cgroups are made ([`CgroupPlace`]); a cgroup that
+//!   thread. The embedding program says where cgroups are made ([`CgroupLocation`]); a cgroup that
 //!   holds other processes is never changed.
 //! - **Output** is read line by line, kept in `<logs>/<id>.log`, and passed to the embedding program.
 //! - **The control socket** beside each experiment reports its state and takes stop orders from
@@ -88,7 +88,7 @@ mod watcher;
 pub use event::{Events, SupervisionEnd, SupervisorEvent};
 pub use log_file::{LogLine, LogStream};
 pub use log_reader::{LogError, LogFollower, LogQuery, LogReader};
-pub use resource_guard::{Backend, CgroupPlace};
+pub use resource_guard::{Backend, CgroupLocation};
 pub use shim::ShimCommand;
 pub use supervisor::{Options, RunError, Supervisor, SupervisorError};
 pub use unit_manager::LocalUnits;

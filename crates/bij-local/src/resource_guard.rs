@@ -20,7 +20,7 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use crate::kill_signal::KillSignal;
 use crate::watcher;
 
-pub(crate) use thread::{SteerOutcome, SteerRequest, SteeringHandle};
+pub(crate) use thread::{RestraintHandle, RestraintOutcome, RestraintRequest};
 
 /// The mechanism that enforces the limits of experiments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ impl PreparedLimits {
     /// If no cgroup can be made, but only with [`Backend::Cgroup`].
     pub(crate) fn new(
         backend: Backend,
-        place: &CgroupTree,
+        tree: &CgroupTree,
         name: &str,
         limits: &LimitsSpec,
         total: Bytes,
@@ -92,7 +92,7 @@ impl PreparedLimits {
             tasks: limits.tasks,
             kill_together: limits.oom_policy == OomPolicy::Kill,
         };
-        let made = match (backend, place.parent()) {
+        let made = match (backend, tree.parent()) {
             (Backend::Watcher, _) => Err(None),
             (_, Ok(parent)) => bij_cgroup::OwnedCgroup::create(parent, name, &wanted)
                 .map_err(|error| Some(error_chain(&error))),
@@ -213,7 +213,7 @@ enum GuardRequest {
     LeftBehind(oneshot::Sender<Option<LeftBehind>>),
     /// The main process has been reaped.
     MainEnded,
-    Steer(SteerRequest, oneshot::Sender<SteerOutcome>),
+    Restrain(RestraintRequest, oneshot::Sender<RestraintOutcome>),
     /// Kill the remaining processes, remove the cgroup and end.
     Leave,
 }
@@ -272,8 +272,8 @@ impl ResourceGuard {
     }
 
     /// Returns a handle by which clients freeze or throttle the processes.
-    pub(crate) fn steering(&self) -> Option<SteeringHandle> {
-        self.requests.clone().map(SteeringHandle::new)
+    pub(crate) fn restraint_handle(&self) -> Option<RestraintHandle> {
+        self.requests.clone().map(RestraintHandle::new)
     }
 
     /// Kills the remaining processes, removes the cgroup, and returns when that is done.
@@ -285,7 +285,7 @@ impl ResourceGuard {
         }
     }
 
-    /// Sends the request explicitly: a [`SteeringHandle`] may keep the queue open.
+    /// Sends the request explicitly: a [`RestraintHandle`] may keep the queue open.
     fn ask_to_leave(&mut self) {
         self.request(GuardRequest::Leave);
         self.requests = None;
@@ -316,7 +316,7 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Where a supervisor makes cgroups for its experiments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CgroupPlace {
+pub enum CgroupLocation {
     /// Below the group of this process, which was made for this process alone: a systemd scope with
     /// `Delegate=yes`.
     Delegated,
@@ -336,16 +336,16 @@ pub(crate) struct CgroupTree {
 
 impl CgroupTree {
     /// Finds the parent, unless the backend needs no cgroups.
-    pub(crate) fn find(cgroups: &Path, place: &CgroupPlace, backend: Backend) -> Self {
+    pub(crate) fn find(cgroups: &Path, location: &CgroupLocation, backend: Backend) -> Self {
         let root = CgroupRoot::open(cgroups);
-        let tenure = match (backend, place) {
+        let delegation = match (backend, location) {
             (Backend::Watcher, _) => Err("the watcher was chosen".to_owned()),
-            (_, CgroupPlace::Nowhere(reason)) => Err(reason.clone()),
-            (_, CgroupPlace::Delegated) => Ok(Delegation::Delegated),
-            (_, CgroupPlace::Found) => Ok(Delegation::Unknown),
+            (_, CgroupLocation::Nowhere(reason)) => Err(reason.clone()),
+            (_, CgroupLocation::Delegated) => Ok(Delegation::Delegated),
+            (_, CgroupLocation::Found) => Ok(Delegation::Unknown),
         };
-        let parent = match (tenure, &root) {
-            (Ok(tenure), Ok(root)) => parent(root, tenure),
+        let parent = match (delegation, &root) {
+            (Ok(delegation), Ok(root)) => parent(root, delegation),
             (Ok(_), Err(error)) => Err(error_chain(error)),
             (Err(reason), _) => Err(reason),
         };
@@ -363,10 +363,10 @@ impl CgroupTree {
     }
 }
 
-fn parent(root: &CgroupRoot, tenure: Delegation) -> Result<ParentCgroup, String> {
+fn parent(root: &CgroupRoot, delegation: Delegation) -> Result<ParentCgroup, String> {
     let own = Membership::of_process(Path::new("/proc"), "self")
         .map_err(|error| format!("cannot read /proc/self/cgroup: {error}"))?;
-    ParentCgroup::open(root.clone(), &own, tenure).map_err(|error| error_chain(&error))
+    ParentCgroup::open(root.clone(), &own, delegation).map_err(|error| error_chain(&error))
 }
 
 #[cfg(test)]
@@ -376,14 +376,14 @@ mod tests {
     #[test]
     fn the_reason_why_there_is_no_parent_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let reason = |place: &CgroupPlace, backend| {
-            let parent = CgroupTree::find(dir.path(), place, backend);
+        let reason = |location: &CgroupLocation, backend| {
+            let parent = CgroupTree::find(dir.path(), location, backend);
             parent.parent().map(drop).unwrap_err().to_owned()
         };
-        let nowhere = CgroupPlace::Nowhere("systemd is not reachable".to_owned());
+        let nowhere = CgroupLocation::Nowhere("systemd is not reachable".to_owned());
         assert_eq!(reason(&nowhere, Backend::Auto), "systemd is not reachable");
-        let unmounted = reason(&CgroupPlace::Found, Backend::Cgroup);
+        let unmounted = reason(&CgroupLocation::Found, Backend::Cgroup);
         assert!(unmounted.starts_with("no control groups are mounted at"), "{unmounted}");
-        assert_eq!(reason(&CgroupPlace::Delegated, Backend::Watcher), "the watcher was chosen");
+        assert_eq!(reason(&CgroupLocation::Delegated, Backend::Watcher), "the watcher was chosen");
     }
 }

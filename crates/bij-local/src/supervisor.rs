@@ -25,7 +25,7 @@ use crate::event::{EventSink, Events};
 use crate::launcher::Launcher;
 use crate::log_file::{LogWriter, ROTATE_AT};
 use crate::recorder::Recorder;
-use crate::resource_guard::{Backend, CgroupPlace, CgroupTree, lock};
+use crate::resource_guard::{Backend, CgroupLocation, CgroupTree, lock};
 use crate::running_attempt::ExperimentContext;
 use crate::shim::ShimCommand;
 use crate::status::SupervisedState;
@@ -40,7 +40,7 @@ pub struct Options {
     /// The directory where cgroups are mounted.
     pub cgroups: PathBuf,
     /// Where cgroups for experiments are made.
-    pub place: CgroupPlace,
+    pub cgroup_location: CgroupLocation,
     /// Variables that experiments inherit. By default those of the program's session and of its
     /// search paths (see [`caller_environment`]).
     pub environment: BTreeMap<OsString, OsString>,
@@ -53,7 +53,7 @@ impl Default for Options {
         Self {
             backend: Backend::Auto,
             cgroups: PathBuf::from(CgroupRoot::MOUNT_POINT),
-            place: CgroupPlace::default(),
+            cgroup_location: CgroupLocation::default(),
             environment: std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect(),
             rotate_at: ROTATE_AT,
         }
@@ -196,7 +196,11 @@ impl Supervisor {
             launcher: Launcher::start().map_err(SupervisorError::Thread)?,
             log: log.map_err(SupervisorError::Thread)?,
             backend: options.backend,
-            cgroup_tree: CgroupTree::find(&options.cgroups, &options.place, options.backend),
+            cgroup_tree: CgroupTree::find(
+                &options.cgroups,
+                &options.cgroup_location,
+                options.backend,
+            ),
             base_environment: options.environment,
             memory_total: Bytes::new(memory.mem_total),
             boot,

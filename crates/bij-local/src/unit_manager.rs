@@ -12,7 +12,7 @@ use bij_core::{ActiveState, ExperimentId, Layout, Outcome, Percent, SubState, Un
 use crate::control::Control;
 use crate::control_socket::{Answer, ExperimentLock, Request, request};
 use crate::recovery;
-use crate::resource_guard::{SteerOutcome, SteerRequest};
+use crate::resource_guard::{RestraintOutcome, RestraintRequest};
 use crate::status::SupervisedState;
 use crate::supervisor::{RunError, Supervisor};
 
@@ -26,7 +26,7 @@ const LEAVING_POLLS: usize = 300;
 
 /// The experiments under supervision on this machine, by this process or another.
 ///
-/// Status, stop and steering go through the control socket of each experiment. Starting needs a
+/// Status, stop and restraints go through the control socket of each experiment. Starting needs a
 /// supervisor in this process ([`LocalUnits::with_supervisor`]).
 #[derive(Clone, Debug)]
 pub struct LocalUnits {
@@ -147,7 +147,8 @@ impl UnitManager for LocalUnits {
 impl UnitRestrainer for LocalUnits {
     async fn set_frozen(&self, id: &ExperimentId, frozen: bool) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::Frozen(frozen))).await
+        self.blocking(move |layout| send_restraint(layout, &id, RestraintRequest::Frozen(frozen)))
+            .await
     }
 
     async fn set_cpu_cap(
@@ -156,7 +157,8 @@ impl UnitRestrainer for LocalUnits {
         cap: Option<Percent>,
     ) -> Result<Outcome, UnitError> {
         let id = id.clone();
-        self.blocking(move |layout| send_restraint(layout, &id, SteerRequest::CpuCap(cap))).await
+        self.blocking(move |layout| send_restraint(layout, &id, RestraintRequest::CpuCap(cap)))
+            .await
     }
 }
 
@@ -287,28 +289,30 @@ const NO_BANDWIDTH: &str = "the processor time of this experiment cannot be capp
 fn send_restraint(
     layout: &Layout,
     id: &ExperimentId,
-    steer: SteerRequest,
+    restraint: RestraintRequest,
 ) -> Result<Outcome, UnitError> {
-    let (verb, unsupported) = match steer {
-        SteerRequest::Frozen(true) => ("freeze", NO_FREEZER),
-        SteerRequest::Frozen(false) => ("thaw", NO_FREEZER),
-        SteerRequest::CpuCap(_) => ("cap the processor time of", NO_BANDWIDTH),
+    let (verb, unsupported) = match restraint {
+        RestraintRequest::Frozen(true) => ("freeze", NO_FREEZER),
+        RestraintRequest::Frozen(false) => ("thaw", NO_FREEZER),
+        RestraintRequest::CpuCap(_) => ("cap the processor time of", NO_BANDWIDTH),
     };
     let action = format!("{verb} {id}");
-    let steered = match request(layout, id, &Request::Steer { steer }) {
-        Ok(Some(Answer::Steered { steered })) => steered,
+    let outcome = match request(layout, id, &Request::Restrain { request: restraint }) {
+        Ok(Some(Answer::Restrained { outcome })) => outcome,
         Ok(Some(Answer::Denied { uid })) => return Err(denied(action, uid)),
         // A supervisor of an older version does not know the request.
-        Ok(Some(_)) => SteerOutcome::Unsupported,
-        Ok(None) => SteerOutcome::Unchanged,
+        Ok(Some(_)) => RestraintOutcome::Unsupported,
+        Ok(None) => RestraintOutcome::Unchanged,
         Err(error) => return Err(unreachable(id, error)),
     };
-    match steered {
-        SteerOutcome::Changed => Ok(Outcome::Changed),
-        SteerOutcome::Unchanged => Ok(Outcome::Unchanged),
-        SteerOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
-        SteerOutcome::NotUp => Err(UnitError::Refused { action, source: "it is not up".into() }),
-        SteerOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
+    match outcome {
+        RestraintOutcome::Changed => Ok(Outcome::Changed),
+        RestraintOutcome::Unchanged => Ok(Outcome::Unchanged),
+        RestraintOutcome::Unsupported => Err(UnitError::Unsupported(unsupported)),
+        RestraintOutcome::NotUp => {
+            Err(UnitError::Refused { action, source: "it is not up".into() })
+        }
+        RestraintOutcome::Refused(why) => Err(UnitError::Refused { action, source: why.into() }),
     }
 }
 

@@ -237,8 +237,8 @@ async fn another_user_gets_the_state_directory_and_nothing_of_roots() {
     let printed = story.printed();
     assert_eq!(printed[0], "nobody");
     assert!(printed[1].starts_with("nobody /"), "{printed:?}");
-    let who = std::fs::read_to_string(world.layout.experiment_state(&id("x")).join("who"));
-    assert_eq!(who.unwrap(), "nobody\n");
+    let owner = std::fs::read_to_string(world.layout.experiment_state(&id("x")).join("who"));
+    assert_eq!(owner.unwrap(), "nobody\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ impl LedgerState {
         let known = self.knows(*key, experiment)?;
         let history = self.histories.entry(experiment.clone()).or_default();
         let (highest, ended) = (history.highest(), history.run_ends().clone());
-        let opened = history.open(opening, self.queue.next_place());
+        let opened = history.open(opening, self.queue.next_position());
         if !known {
             self.order.push(*key);
             self.owners.insert(*key, experiment.clone());
@@ -102,7 +102,7 @@ impl LedgerState {
             self.queue.record(begun, *at);
         }
         if history.highest() != highest {
-            self.queue.take_place();
+            self.queue.take_position();
         }
         Ok(opened)
     }
@@ -114,7 +114,7 @@ impl LedgerState {
         }
         let history = self.histories.entry(experiment.clone()).or_default();
         let ended = history.run_ends().clone();
-        let outcome = history.close(closing, self.queue.next_place());
+        let outcome = history.close(closing, self.queue.next_position());
         if outcome == Outcome::Changed {
             let events = history.attempt(*key).map(|it| NewEvent::attempt_ended(it, end));
             self.queue.record(events, end.at);

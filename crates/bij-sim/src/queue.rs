@@ -17,19 +17,19 @@ use crate::ledger::LedgerState;
 pub(crate) struct MemoryQueue {
     groups: BTreeMap<GroupName, Group>,
     paused: Option<Pause>,
-    last_place: i64,
+    last_position: i64,
     events: Vec<Event>,
 }
 
 impl MemoryQueue {
-    /// Returns the place behind all places given so far.
-    pub(crate) const fn next_place(&self) -> QueuePosition {
-        QueuePosition(self.last_place.saturating_add(1))
+    /// Returns the position behind all positions given so far.
+    pub(crate) const fn next_position(&self) -> QueuePosition {
+        QueuePosition(self.last_position.saturating_add(1))
     }
 
-    /// Marks the next place as given.
-    pub(crate) const fn take_place(&mut self) {
-        self.last_place = self.next_place().0;
+    /// Marks the next position as given.
+    pub(crate) const fn take_position(&mut self) {
+        self.last_position = self.next_position().0;
     }
 
     /// Records events.
@@ -66,8 +66,8 @@ impl LedgerState {
 
     fn submit(&mut self, submission: &Submission, at: Timestamp) -> QueuedRun {
         let history = self.histories.entry(submission.experiment.clone()).or_default();
-        let queued = history.submit(submission, self.queue.next_place(), at).clone();
-        self.queue.take_place();
+        let queued = history.submit(submission, self.queue.next_position(), at).clone();
+        self.queue.take_position();
         self.queue.record([NewEvent::submitted(&queued)], at);
         queued
     }
@@ -89,10 +89,10 @@ impl LedgerState {
                 queued.terms = terms.as_ref().clone();
                 Some(vec![NewEvent::edited(run, by)])
             }
-            Change::Move { run, place, by } => {
-                let queued = self.queued(run).filter(|queued| queued.place != *place)?;
-                queued.place = *place;
-                self.queue.last_place = self.queue.last_place.max(place.0);
+            Change::Move { run, position, by } => {
+                let queued = self.queued(run).filter(|queued| queued.position != *position)?;
+                queued.position = *position;
+                self.queue.last_position = self.queue.last_position.max(position.0);
                 Some(by.iter().map(|by| NewEvent::moved(run, by)).collect())
             }
             Change::Bypassed { run, times } => {

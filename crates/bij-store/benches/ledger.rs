@@ -40,8 +40,8 @@ fn fill(database: &Path) {
 }
 
 fn reading(criterion: &mut Criterion) {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     fill(&database);
     let reader = Reader::new(database);
     let id = fixture::experiment("experiment-0500");
@@ -65,8 +65,8 @@ fn reading(criterion: &mut Criterion) {
 }
 
 fn writing(criterion: &mut Criterion) {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     fill(&database);
     let mut number = 0;
     let mut group = criterion.benchmark_group("one attempt");
@@ -74,7 +74,7 @@ fn writing(criterion: &mut Criterion) {
     group.bench_function("open and close, each as a hook does", |bencher| {
         bencher.iter(|| {
             number += 1;
-            let ledger = || RobustLedger::new(database.clone(), place.path().join("spool"));
+            let ledger = || RobustLedger::new(database.clone(), directory.path().join("spool"));
             let opening = restart("experiment-0500", 2, number);
             ledger().open(&opening).unwrap();
             ledger().close(&end(&opening, fixture::segfault())).unwrap();
@@ -89,7 +89,7 @@ fn writing(criterion: &mut Criterion) {
             store.close(&end(&opening, fixture::segfault())).unwrap();
         });
     });
-    let mut file = File::create(place.path().join("file")).unwrap();
+    let mut file = File::create(directory.path().join("file")).unwrap();
     let pages = vec![1; 32 * 1024];
     group.bench_function("two waits for the disk", |bencher| {
         bencher.iter(|| {

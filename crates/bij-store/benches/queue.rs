@@ -34,11 +34,11 @@ fn sweep(runs: usize) -> Vec<Submission> {
 
 /// A database with this many runs queued.
 fn queued(runs: usize) -> (TempDir, PathBuf, Store) {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
     store.submit(&sweep(runs), fixture::at(0)).unwrap();
-    (place, database, store)
+    (directory, database, store)
 }
 
 /// Bytes that this process has caused to be written to disks.
@@ -52,7 +52,7 @@ fn written() -> u64 {
 fn figures() {
     const ADDS: usize = 2000;
     for before in [0, MANY] {
-        let (_place, _, mut store) = queued(before);
+        let (_directory, _, mut store) = queued(before);
         let start = written();
         let mut took: Vec<Duration> = sweep(ADDS)
             .iter()
@@ -78,14 +78,14 @@ fn submitting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one submission");
     group.sample_size(30);
     for before in [0, MANY] {
-        let (_place, _, mut store) = queued(before);
+        let (_directory, _, mut store) = queued(before);
         let one = sweep(1);
         group.bench_function(BenchmarkId::new("queued", before), |bencher| {
             bencher.iter(|| black_box(store.submit(&one, fixture::at(1)).unwrap()));
         });
     }
-    let place = tempfile::tempdir().unwrap();
-    let mut file = File::create(place.path().join("file")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut file = File::create(directory.path().join("file")).unwrap();
     let pages = vec![1; 8 * 1024];
     group.bench_function("one wait for the disk", |bencher| {
         bencher.iter(|| {
@@ -108,7 +108,7 @@ fn submitting(criterion: &mut Criterion) {
 }
 
 fn reading(criterion: &mut Criterion) {
-    let (_place, database, store) = queued(MANY);
+    let (_directory, database, store) = queued(MANY);
     let reader = Reader::new(database);
     let mut group = criterion.benchmark_group("of 10,000 queued");
     group.sample_size(30);
@@ -128,19 +128,19 @@ fn starting(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("open and close, each as a hook does");
     group.sample_size(30);
     for before in [0, MANY] {
-        let (place, database, store) = queued(before);
+        let (directory, database, store) = queued(before);
         drop(store);
         group.bench_function(BenchmarkId::new("queued", before), |bencher| {
             let mut number = 0;
-            bencher.iter(|| run_attempt(&database, place.path(), &mut number));
+            bencher.iter(|| run_attempt(&database, directory.path(), &mut number));
         });
     }
     group.finish();
 }
 
-fn run_attempt(database: &Path, place: &Path, number: &mut u32) {
+fn run_attempt(database: &Path, directory: &Path, number: &mut u32) {
     *number += 1;
-    let ledger = || RobustLedger::new(database.to_owned(), place.join("spool"));
+    let ledger = || RobustLedger::new(database.to_owned(), directory.join("spool"));
     let opening = fixture::fresh("amnesiac_001", 1, *number);
     ledger().open(&opening).unwrap();
     ledger().close(&fixture::end(&opening, fixture::success())).unwrap();

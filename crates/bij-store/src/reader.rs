@@ -99,8 +99,8 @@ impl Reader {
         let tallies =
             self.database.query(|connection| read::tallies_after(connection, after, at_most))?;
         let is_later = |id: &&ExperimentId| after.is_none_or(|after| after < *id);
-        let told = contents.experiments().filter(is_later).collect();
-        let mut tallies = self.with_set_aside(tallies, &told, &contents)?;
+        let spooled = contents.experiments().filter(is_later).collect();
+        let mut tallies = self.with_set_aside(tallies, &spooled, &contents)?;
         if let Some(next) = tallies.keys().nth(at_most).cloned() {
             tallies.split_off(&next);
         }
@@ -116,8 +116,8 @@ impl Reader {
     ) -> Result<BTreeMap<ExperimentId, Tally>, LedgerError> {
         if !experiments.is_empty() {
             let histories = self.newest_histories(experiments, contents)?;
-            let told = histories.by_experiment.iter();
-            tallies.extend(told.map(|(id, history)| (id.clone(), history.tally())));
+            let newest = histories.by_experiment.iter();
+            tallies.extend(newest.map(|(id, history)| (id.clone(), history.tally())));
         }
         Ok(tallies)
     }
@@ -172,7 +172,7 @@ impl Ledger for Reader {
 
     fn tally(&self, experiment: &ExperimentId) -> Result<Tally, LedgerError> {
         let contents = self.spool_contents();
-        if contents.experiments().any(|told| told == experiment) {
+        if contents.experiments().any(|spooled| spooled == experiment) {
             let histories = self.newest_histories(&[experiment].into(), &contents)?;
             return Ok(histories.get(experiment).tally());
         }
@@ -221,7 +221,7 @@ impl RunQueue for Reader {
 
     fn run_state(&self, run: &RunRef) -> Result<Option<RunState>, LedgerError> {
         let contents = self.spool_contents();
-        if contents.experiments().any(|told| told == run.experiment()) {
+        if contents.experiments().any(|spooled| spooled == run.experiment()) {
             let histories = self.newest_histories(&[run.experiment()].into(), &contents)?;
             let history = histories.get(run.experiment());
             let number = match run {

@@ -64,7 +64,7 @@ struct CoordinatorCall {
     /// `--root DIR`: the tree of all paths, by default `/`.
     root: PathBuf,
     /// `--board DIR`: another tree to read the hardware from, including memory, such as a captured board for trying out
-    /// heat control.
+    /// thermal control.
     board: Option<PathBuf>,
 }
 

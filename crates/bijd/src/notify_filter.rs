@@ -178,13 +178,13 @@ impl Filter {
         if self.senders.find(pid, Instant::now()).is_none() {
             return;
         }
-        let Ok(room) = Arc::clone(&self.barriers).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.barriers).try_acquire_owned() else { return };
         let answer = self.manager_socket.barrier().map_err(io::Error::from);
         let Ok(answer) = answer.and_then(pipe::Receiver::from_owned_fd) else { return };
         tokio::spawn(async move {
             // The pipe becomes readable when the manager closes its end.
             let _ = timeout(BARRIER_TIMEOUT, answer.readable()).await;
-            drop((passed, room));
+            drop((passed, permit));
         });
     }
 

@@ -24,7 +24,7 @@ pub(super) fn instead_of_board(
     let program = "/usr/libexec/brain-in-jar/bijd";
     let text = format!("[Service]\nExecStart=\nExecStart={program} --board {tree}\n{more}");
     write(Path::new(DROP_IN), &text)?;
-    let told = meanwhile();
+    let result = meanwhile();
     fs::write(SETTINGS, settings)?;
     sh(&format!(
         "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
@@ -32,5 +32,5 @@ pub(super) fn instead_of_board(
          systemctl daemon-reload && systemctl start {COORDINATOR}"
     ))?
     .success()?;
-    told
+    result
 }

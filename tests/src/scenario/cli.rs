@@ -154,11 +154,11 @@ fn takes_the_older_config(guest: &Guest) -> Result<Next, Failure> {
     let config = Path::new("/srv/cli_older.json");
     write(config, "{\"experiment_id\": \"cli_older\", \"mode\": \"amnesiac_loop\"}\n")?;
     let started = run("bij", ["start", "cli_older", "/srv/cli_older.json"])?;
-    let told = wait_for_ended(guest, "cli_older", 1);
+    let ended = wait_for_ended(guest, "cli_older", 1);
     std::fs::remove_file(settings)
         .map_err(|error| Failure::new(format!("{}: {error}", settings.display())))?;
     started.success()?;
-    ensure_causes(&told?, &["success"])?;
+    ensure_causes(&ended?, &["success"])?;
     wait_for_line(guest, "cli_older", "amnesiac_loop")?;
     run("bij", ["start", "cli_older", "/srv/nowhere.json"])?.code(101)?.says("nowhere.json")?;
     Ok(Next::Done)
@@ -168,7 +168,7 @@ fn status_has_its_keys(_: &Guest) -> Result<Next, Failure> {
     let id = "cli_keys";
     define_script(id, "exec sleep 600", "[limits]\nmemory = \"64M\"\ncpu = \"150%\"\n")?;
     run("bij", ["start", id])?.success()?;
-    let told = status(id)?;
+    let status = status(id)?;
     for key in [
         "id",
         "state",
@@ -188,12 +188,12 @@ fn status_has_its_keys(_: &Guest) -> Result<Next, Failure> {
         "since",
         "progress",
     ] {
-        ensure!(told.get(key).is_some(), "{key} is missing in {told}");
+        ensure!(status.get(key).is_some(), "{key} is missing in {status}");
     }
-    ensure_eq!(told["state"], "active", "state");
-    ensure_eq!(told["pid"].to_string(), property(&unit(id), "MainPID")?, "pid");
+    ensure_eq!(status["state"], "active", "state");
+    ensure_eq!(status["pid"].to_string(), property(&unit(id), "MainPID")?, "pid");
     let invocation = property(&unit(id), "InvocationID")?;
-    ensure_eq!(told["invocation_id"], invocation.as_str(), "invocation");
+    ensure_eq!(status["invocation_id"], invocation.as_str(), "invocation");
     let list = run("bij", ["--json", "list"])?.success()?.json()?;
     let mine = list.as_array().into_iter().flatten().find(|one| one["id"] == id);
     ensure!(mine.is_some_and(|one| one["state"] == "active"), "{id} is not in {list}");

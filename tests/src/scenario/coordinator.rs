@@ -136,10 +136,10 @@ fn starves_no_large_run(guest: &Guest) -> Result<Next, Failure> {
     const PASSES: usize = 4;
     let path = Path::new("/etc/brain-in-jar/coordinator.toml");
     let packaged = std::fs::read_to_string(path).unwrap_or_default();
-    let told = with_a_stream(guest, path, PASSES);
+    let result = with_a_stream(guest, path, PASSES);
     write(path, &packaged)?;
     run("bij", ["reload"])?.success()?;
-    told
+    result
 }
 
 fn with_a_stream(guest: &Guest, settings: &Path, passes: usize) -> Result<Next, Failure> {

@@ -32,7 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_three_times_when_new", Lane::CONTAINER, three_times_when_new),
 ];
 
-/// One life only.
+/// One attempt only.
 const ONCE: &str = "[restart]\nburst = 1\ndelay = \"100ms\"";
 
 /// Takes far more memory than any limit here.
@@ -177,9 +177,9 @@ fn of_work_in_the_background(guest: &Guest) -> Result<Next, Failure> {
     ensure_cause(&attempt, "success")?;
     let left = &attempt["evidence"]["left_behind"];
     ensure_eq!(left["count"], 2, "the processes that were left behind by {attempt}");
-    let told = "2 processes were left behind and killed (sh, sleep)";
-    wait_for_line(guest, id, told)?;
-    run("bij", ["history", id])?.success()?.says(told)?;
+    let line = "2 processes were left behind and killed (sh, sleep)";
+    wait_for_line(guest, id, line)?;
+    run("bij", ["history", id])?.success()?.says(line)?;
     crate::bij::wait_for_state(guest, id, "inactive")?;
     // A stop that the processes follow leaves nothing behind.
     let id = "death_background_stopped";
@@ -256,8 +256,8 @@ fn three_times_is_final(guest: &Guest) -> Result<Next, Failure> {
         ensure_eq!(row["attempt"], index + 1, "the number of {row}");
         ensure_eq!(row["run"], rows[0]["run"], "the run of {row}");
     }
-    for told in ["told of 0, last none", "told of 1, last exit", "told of 2, last exit"] {
-        wait_for_line(guest, id, told)?;
+    for line in ["told of 0, last none", "told of 1, last exit", "told of 2, last exit"] {
+        wait_for_line(guest, id, line)?;
     }
     // What journald could not look up the unit of is found by `journalctl -u` all the same.
     for crash in ["; crash 1", "; crash 2", "; crash 3"] {

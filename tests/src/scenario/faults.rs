@@ -48,7 +48,7 @@ fn outlives_kills(guest: &Guest) -> Result<Next, Failure> {
     define_script(bystander, WAITS, "")?;
     run("bij", ["submit", bystander])?.success()?;
     wait_for_state(guest, bystander, "active")?;
-    let life = property(&unit(bystander), "InvocationID")?;
+    let invocation = property(&unit(bystander), "InvocationID")?;
     let kills = thread::spawn(|| {
         let mut while_up = 0;
         for round in 0..KILLS {
@@ -92,7 +92,11 @@ fn outlives_kills(guest: &Guest) -> Result<Next, Failure> {
             _ => Err(Failure::new(format!("{} are left, the first is {}", queue.len(), queue[0]))),
         }
     })?;
-    ensure_eq!(property(&unit(bystander), "InvocationID")?, life, "the life of the bystander");
+    ensure_eq!(
+        property(&unit(bystander), "InvocationID")?,
+        invocation,
+        "the invocation of the bystander"
+    );
     for (nth, id) in ids.iter().enumerate() {
         let cause = if nth == 0 { "exit" } else { "success" };
         let rows = history(id)?;
@@ -179,11 +183,11 @@ fn survives_its_managers(guest: &Guest) -> Result<Next, Failure> {
         run("bij", ["submit", &first])?.success()?;
         wait_for_state(guest, &first, "active")?;
         run("bij", ["submit", &second])?.success()?;
-        let life = property(&unit(&first), "InvocationID")?;
+        let invocation = property(&unit(&first), "InvocationID")?;
         run_for(guest.patience(Duration::from_secs(40)), "sh", ["-c", disturbance])?.success()?;
         guest.wait_for("an answer of systemd", Duration::from_secs(10), || {
             let found = property(&unit(&first), "InvocationID")?;
-            ensure_eq!(found, life, "the life that was disturbed by {name}");
+            ensure_eq!(found, invocation, "the invocation that was disturbed by {name}");
             Ok(Some(()))
         })?;
         // By systemd alone: the coordinator has to hear of it.
@@ -211,12 +215,12 @@ fn disk_is_full(guest: &Guest) -> Result<Next, Failure> {
         mount -t tmpfs -o size=4m,mode=0755 none /var/lib/brain-in-jar
         systemctl start brain-experiment-coordinator")?
     .success()?;
-    let told = full_and_empty_again(guest, id);
+    let result = full_and_empty_again(guest, id);
     sh("systemctl stop 'brain-experiment@*.service' brain-experiment-coordinator
         umount -l /var/lib/brain-in-jar
         systemctl start brain-experiment-coordinator")?
     .success()?;
-    told
+    result
 }
 
 fn full_and_empty_again(guest: &Guest, id: &str) -> Result<Next, Failure> {

@@ -66,11 +66,11 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     let first = main_pid(guest, GREEDY)?;
     hand_out(&[(&first, 2 * GIB), (&modest, GIB), ("1", 4 * GIB)])?;
     guest.wait_for("the GPU's memory in bij status", SOON, || {
-        let told = status(GREEDY)?;
-        if told["gpu_memory"] == 2 * GIB {
+        let status = status(GREEDY)?;
+        if status["gpu_memory"] == 2 * GIB {
             return Ok(Some(()));
         }
-        Err(Failure::new(format!("it tells {told}")))
+        Err(Failure::new(format!("it tells {status}")))
     })?;
     let ended = wait_for_ended(guest, GREEDY, 1)?;
     ensure_causes(&ended, &["gpu-memory"])?;
@@ -85,8 +85,8 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     let waited = run("bij", ["--json", "wait", GREEDY])?;
     ensure!(!waited.succeeded(), "bij wait says that all is well: {}", waited.stdout());
     ensure_eq!(waited.json()?[0]["ended"], "gave-up", "how its run ended");
-    let told = run("bij", ["--json", "events"])?.success()?;
-    ensure!(told.stdout().contains("its restarts are used up"), "events: {}", told.stdout());
+    let events = run("bij", ["--json", "events"])?.success()?;
+    ensure!(events.stdout().contains("its restarts are used up"), "events: {}", events.stdout());
     ensure_eq!(history("gpu_behind")?, Vec::<Value>::new(), "who waits for its success");
     ensure_eq!(main_pid(guest, "gpu_modest")?, modest, "who has as much as it may");
     Ok(Next::Done)
@@ -140,14 +140,14 @@ fn devices_are_given(guest: &Guest) -> Result<Next, Failure> {
         ))?
         .success()?;
     }
-    let told = with_these_devices(guest);
+    let result = with_these_devices(guest);
     sh(&format!(
         "systemctl stop 'brain-experiment@*.service'
          for node in {RENDER} {CARD} {KFD}; do ! mountpoint -q $node || umount -l $node; done
          rm -r /dev/dri {KFD}"
     ))?
     .success()?;
-    told
+    result
 }
 
 /// In a container nobody makes devices, and nobody is kept from one.
@@ -169,8 +169,10 @@ fn with_these_devices(guest: &Guest) -> Result<Next, Failure> {
             wait_for_line(guest, id, &format!("not {CARD}"))?;
         }
         if guest.systemd() >= 252 {
-            let told = run("systemd-analyze", ["security", "--no-pager", &unit(id)])?.success()?;
-            let level = told.stdout().lines().find(|line| line.contains("Overall exposure level"));
+            let analysis =
+                run("systemd-analyze", ["security", "--no-pager", &unit(id)])?.success()?;
+            let level =
+                analysis.stdout().lines().find(|line| line.contains("Overall exposure level"));
             guest.tell(format!("{id}: {}", level.unwrap_or_default().trim_start_matches("→ ")));
         }
     }

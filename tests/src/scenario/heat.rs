@@ -50,13 +50,13 @@ fn ends_all_in_time(guest: &Guest) -> Result<Next, Failure> {
              systemctl start {COORDINATOR}"
         ))?
         .success()?;
-        let told = with_this_board(guest);
+        let result = with_this_board(guest);
         sh(&format!(
             "systemctl stop 'brain-experiment@*.service' {COORDINATOR}
              umount -l /var/lib/brain-in-jar"
         ))?
         .success()?;
-        told
+        result
     })
 }
 
@@ -88,8 +88,8 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
         ensure_cause(guest, id, 1)?;
     }
     ensure_eq!(why(&ids[0])?["waiting_on"][0]["gate"], "heat", "what {} waits on", ids[0]);
-    let told = run("bij", ["--json", "events"])?.success()?;
-    ensure!(told.stdout().contains("\"kind\":\"heat\""), "no event tells:\n{}", told.stdout());
+    let events = run("bij", ["--json", "events"])?.success()?;
+    ensure!(events.stdout().contains("\"kind\":\"heat\""), "no event tells:\n{}", events.stdout());
 
     cool_down(guest, &ids)?;
     let locker = [
@@ -139,8 +139,8 @@ fn jump(guest: &Guest, ids: &[String], how: &str) -> Result<(), Failure> {
     guest.wait_for("the end of all", SOON, || {
         // Their hooks may still wait for the database then.
         let pids = sh("systemctl show --value --property MainPID 'brain-experiment@heat_all_*'")?;
-        let lives = |line: &&str| !matches!(line.trim(), "" | "0");
-        let alive = pids.stdout().lines().filter(lives).count();
+        let is_process = |line: &&str| !matches!(line.trim(), "" | "0");
+        let alive = pids.stdout().lines().filter(is_process).count();
         if alive == 0 {
             return Ok(Some(()));
         }

@@ -76,9 +76,9 @@ fn is_closed_without_a_hook(guest: &Guest) -> Result<Next, Failure> {
     ensure_eq!(row["evidence"]["witness"], "journal", "who saw it end");
     let notes = row["evidence"]["notes"].to_string();
     ensure!(notes.contains("the coordinator closed it"), "its notes: {notes}");
-    let told =
+    let output =
         sh(&format!("journalctl -b -o cat BIJ_EVENT=attempt-closed-late BIJ_EXPERIMENT={id}"))?;
-    ensure!(told.stdout().contains("exit code 9"), "the journal: {}", told.stdout());
+    ensure!(output.stdout().contains("exit code 9"), "the journal: {}", output.stdout());
     Ok(Next::Done)
 }
 

@@ -106,9 +106,9 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
     modes_take_turns(guest)?;
     a_reboot_is_a_gate(guest)?;
     a_failure_is_nobody_elses(guest)?;
-    let told = run("bij", ["--json", "events"])?.success()?;
+    let output = run("bij", ["--json", "events"])?.success()?;
     let events: Vec<Value> =
-        told.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        output.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     for (kind, by, text) in [
         ("clocks", None, "the clocks are held at their highest for power_fast#1"),
         ("clocks", None, "the clocks follow the load again"),
@@ -119,9 +119,9 @@ fn with_this_board(guest: &Guest) -> Result<Next, Failure> {
         let is_it = |event: &Value| {
             event["kind"] == kind
                 && event["by"].as_str() == by
-                && event["text"].as_str().is_some_and(|told| told.starts_with(text))
+                && event["text"].as_str().is_some_and(|found| found.starts_with(text))
         };
-        ensure!(events.iter().any(is_it), "no event says {text:?}: {}", told.stdout());
+        ensure!(events.iter().any(is_it), "no event says {text:?}: {}", output.stdout());
     }
     Ok(Next::Done)
 }
@@ -169,9 +169,9 @@ fn a_reboot_is_a_gate(guest: &Guest) -> Result<(), Failure> {
     refuses(&["power", "set", "15W"], "--allow-reboot-later")?;
     run("bij", ["power", "set", "15W", "--allow-reboot-later"])?.success()?;
     // At once, and not when the board is looked at the next time.
-    let told = why("power_small")?;
-    let gate = told["waiting_on"][0]["text"].as_str().unwrap_or_default().to_owned();
-    ensure!(gate.contains("it comes with the next boot"), "power_small waits on {told}");
+    let run = why("power_small")?;
+    let gate = run["waiting_on"][0]["text"].as_str().unwrap_or_default().to_owned();
+    ensure!(gate.contains("it comes with the next boot"), "power_small waits on {run}");
     ensure_eq!(text(STATUS)?, "pmode:0001", "the mode of the next boot");
     ensure!(!Path::new(BOARD).join("rebooted").exists(), "the board was rebooted");
     // What nvpmodel says by now is not in force.
@@ -223,12 +223,12 @@ fn becomes(guest: &Guest, file: &str, wanted: &str) -> Result<(), Failure> {
 
 fn waits_for_mode(guest: &Guest, id: &str, text: &str) -> Result<(), Failure> {
     guest.wait_for(&format!("{id} to wait, for {text:?}"), SOON, || {
-        let told = why(id)?;
-        let gate = &told["waiting_on"][0];
+        let run = why(id)?;
+        let gate = &run["waiting_on"][0];
         if gate["gate"] == "power-mode" && gate["text"].as_str().is_some_and(|it| it.contains(text))
         {
             return Ok(Some(()));
         }
-        Err(Failure::new(format!("it tells {told}")))
+        Err(Failure::new(format!("it tells {run}")))
     })
 }

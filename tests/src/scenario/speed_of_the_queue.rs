@@ -237,8 +237,8 @@ impl Follower {
                 .iter()
                 .filter(|(_, event)| of_chain(event))
                 .filter_map(|(at, event)| {
-                    let told = time_of_day(event["at"].as_str()?)?;
-                    Some((at % DAY - told).rem_euclid(DAY))
+                    let recorded = time_of_day(event["at"].as_str()?)?;
+                    Some((at % DAY - recorded).rem_euclid(DAY))
                 })
                 .collect();
             Ok((late.len() >= count).then_some(late))

@@ -7,9 +7,9 @@ use std::future::Future;
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsQuery, BoardQuery, CoordinatorStatus, Edit,
-    EventQuery, GroupSetting, GroupStatus, Minutes, MinutesQuery, Page, Pausing, PowerModeRequest,
-    PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions,
-    TalliesQuery, UnitDone, UnitVerb, Why,
+    EventQuery, GroupSetting, GroupStatus, Minutes, MinutesQuery, Page, PauseRequest,
+    PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome, Submit,
+    SubmitOptions, TalliesQuery, UnitDone, UnitVerb, Why,
 };
 use bij_core::{Attempt, ExperimentId, Tally};
 
@@ -99,7 +99,7 @@ pub trait QueueCommands: Send + Sync + 'static {
     fn pause(
         &self,
         caller: &Caller,
-        pausing: Pausing,
+        request: PauseRequest,
     ) -> impl Future<Output = Result<bool, Refusal>> + Send;
 
     /// Creates or changes a group; returns whether that changed anything.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bij_core::queue::{Event, RunRef};
 use bij_core::request::{
     Act, AdmissionRequest, AttemptsQuery, BoardQuery, Edit, EventQuery, GroupSetting, GroupStatus,
-    Minutes, MinutesQuery, Page, Pausing, PowerModeRequest, QueueEntry, QueueQuery, RunOutcome,
-    Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
+    Minutes, MinutesQuery, Page, PauseRequest, PowerModeRequest, QueueEntry, QueueQuery,
+    RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitRequest, Why,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,8 +103,8 @@ impl<H: RequestHandler> Interface<H> {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<bool, Refusal> {
         let caller = self.source.caller(&header, "pause or resume admission").await?;
-        let pausing: Pausing = request(pausing)?;
-        self.handler.pause(&caller, pausing).await
+        let pause: PauseRequest = request(pausing)?;
+        self.handler.pause(&caller, pause).await
     }
 
     /// Creates or changes a group: name (s) and slots (x; if absent, slots of [groups.NAME] in the settings, else

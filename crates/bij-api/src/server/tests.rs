@@ -18,7 +18,7 @@ const STRANGER: u32 = 3_999_999_999;
 
 /// A served socket in its own directory.
 struct Served {
-    room: TempDir,
+    directory: TempDir,
     newest: watch::Sender<u64>,
     serving: JoinHandle<()>,
 }
@@ -29,21 +29,21 @@ impl Served {
     }
 
     fn with(model: Model) -> Self {
-        let room = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let (newest, watched) = watch::channel(0);
         // The user of the tests may change things.
         let uid = nix::unistd::geteuid().as_raw();
         let server = Server::new(Arc::new(model), Rights::User { uid }, watched);
-        let listener = Listener::bind(&room.path().join("coordinator.sock")).unwrap();
+        let listener = Listener::bind(&directory.path().join("coordinator.sock")).unwrap();
         let serving = tokio::spawn(async move {
             let never = server.serve_socket(&listener).await;
             match never {}
         });
-        Self { room, newest, serving }
+        Self { directory, newest, serving }
     }
 
     fn socket(&self) -> PathBuf {
-        self.room.path().join("coordinator.sock")
+        self.directory.path().join("coordinator.sock")
     }
 
     async fn client(&self) -> Client {

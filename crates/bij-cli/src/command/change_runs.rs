@@ -34,22 +34,22 @@ pub(crate) struct PriorityArgs {
 
 /// The arguments of `bij move`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("place").required(true))]
+#[command(group = clap::ArgGroup::new("position").required(true))]
 pub(crate) struct MoveArgs {
     /// Runs, in their new order
     #[arg(value_name = "RUN", required = true, add = ArgValueCompleter::new(complete::runs))]
     runs: Vec<RunArg>,
     /// Before all others of the same priority
-    #[arg(long, group = "place")]
+    #[arg(long, group = "position")]
     first: bool,
     /// Behind all others of the same priority
-    #[arg(long, group = "place")]
+    #[arg(long, group = "position")]
     last: bool,
     /// Directly before this run, with its priority
-    #[arg(long, value_name = "RUN", group = "place", add = ArgValueCompleter::new(complete::runs))]
+    #[arg(long, value_name = "RUN", group = "position", add = ArgValueCompleter::new(complete::runs))]
     before: Option<RunArg>,
     /// Directly behind this run, with its priority
-    #[arg(long, value_name = "RUN", group = "place", add = ArgValueCompleter::new(complete::runs))]
+    #[arg(long, value_name = "RUN", group = "position", add = ArgValueCompleter::new(complete::runs))]
     behind: Option<RunArg>,
 }
 

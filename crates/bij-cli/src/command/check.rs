@@ -97,13 +97,13 @@ fn all_definitions(context: &Context) -> Result<Vec<CheckedDefinition>, CliError
     for id in definitions.ids()? {
         checked.push(experiment(context, &id)?);
     }
-    for stray in definitions.strays()? {
+    for unused in definitions.unused_files()? {
         checked.push(CheckedDefinition {
             id: None,
-            source: stray.place.file.clone(),
+            source: unused.location.file.clone(),
             ok: true,
             problems: Vec::new(),
-            warnings: vec![Finding::from(&stray)],
+            warnings: vec![Finding::from(&unused)],
         });
     }
     Ok(checked)
@@ -147,7 +147,7 @@ fn check_found(
             }
         }
         Err(FindError::Invalid { id, source }) => {
-            let file = source.problems.first().map(|problem| problem.place.file.clone());
+            let file = source.problems.first().map(|problem| problem.location.file.clone());
             let findings = source.problems.iter().map(Finding::from).collect();
             broken(Some(id.to_string()), file.unwrap_or_default(), findings)
         }
@@ -196,8 +196,8 @@ struct Finding {
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Self {
         Self {
-            file: problem.place.file.clone(),
-            line: problem.place.line,
+            file: problem.location.file.clone(),
+            line: problem.location.line,
             key: problem.key.clone(),
             message: problem.message.clone(),
             hint: problem.hint.clone(),
@@ -208,8 +208,8 @@ impl From<&Problem> for Finding {
 impl From<&Warning> for Finding {
     fn from(warning: &Warning) -> Self {
         Self {
-            file: warning.place.file.clone(),
-            line: warning.place.line,
+            file: warning.location.file.clone(),
+            line: warning.location.line,
             key: None,
             message: warning.message.clone(),
             hint: None,
@@ -231,13 +231,13 @@ impl Finding {
         tone: Tone,
         word: &str,
     ) -> io::Result<()> {
-        let place = match self.line {
+        let location = match self.line {
             Some(line) => format!("{}:{line}", self.file),
             None => self.file.clone(),
         };
         let key = self.key.as_ref().map_or_else(String::new, |key| format!("{}: ", visible(key)));
         let word = format.paint(tone, word);
-        writeln!(out, "{}: {word}: {key}{}", visible(&place), visible(&self.message))?;
+        writeln!(out, "{}: {word}: {key}{}", visible(&location), visible(&self.message))?;
         match &self.hint {
             Some(hint) => {
                 writeln!(out, "  {} {}", format.paint(Tone::Accent, "hint:"), visible(hint))

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bij_core::queue::{GroupName, SlotsFrom};
-use bij_core::request::{GroupSetting, GroupStatus, Pausing};
+use bij_core::request::{GroupSetting, GroupStatus, PauseRequest};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
@@ -102,7 +102,7 @@ pub(super) async fn pause(
     paused: bool,
 ) -> Result<(), CliError> {
     let client = coordinator::connect(context).await?;
-    let changed = client.pause(&Pausing { group: args.group.clone(), paused }).await?;
+    let changed = client.pause(&PauseRequest { group: args.group.clone(), paused }).await?;
     let group = args.group.as_ref().map_or_else(String::new, |group| format!(" of group {group}"));
     let text = match (paused, changed) {
         (true, true) => "is paused; runs that are up continue",

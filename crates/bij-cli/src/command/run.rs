@@ -1,6 +1,6 @@
 //! `bij run`: runs experiments in the foreground until they have ended.
 
-mod cgroup_place;
+mod cgroup_location;
 mod local;
 mod queued_runs;
 mod screen;

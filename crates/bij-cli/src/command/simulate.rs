@@ -1,4 +1,4 @@
-//! `bij simulate`: what the heat ladder would do.
+//! `bij simulate`: what the thermal ladder would do.
 
 mod model;
 mod page;
@@ -24,7 +24,7 @@ const HELP: &str = "\
 A TRACE has lines of seconds,zone,celsius, or the lines that `bij board --watch` prints in a pipe.
 FAN is none, weak or strong; LOAD is constant, pair, many-small, huge-and-small, short-bursts,
 long-bursts, ramp, sawtooth, random, queue, training, inference or training-and-huge.
-The heat ladder is described in docs/board.md.";
+The thermal ladder is described in docs/board.md.";
 
 /// The arguments of `bij simulate`.
 #[derive(Debug, Args)]

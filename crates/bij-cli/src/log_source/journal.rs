@@ -189,9 +189,9 @@ mod tests {
         };
         assert!(attempt_span(&ended, &LogFilter::default()).is_clock_steady, "62 s by both clocks");
         ended.started = "2026-11-23T23:00:00Z".parse().unwrap();
-        let life = attempt_span(&ended, &LogFilter::default());
-        assert!(!life.is_clock_steady);
-        assert_eq!((life.boot, life.invocation), (ended.key.boot, ended.key.invocation));
+        let span = attempt_span(&ended, &LogFilter::default());
+        assert!(!span.is_clock_steady);
+        assert_eq!((span.boot, span.invocation), (ended.key.boot, ended.key.invocation));
     }
 
     #[test]

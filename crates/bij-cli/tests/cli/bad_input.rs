@@ -62,8 +62,8 @@ fn an_error_in_a_definition_names_line_and_key() {
     let bij = Bij::new();
     let unknown = "command = [\"true\"]\n\n[limits]\nmemroy = \"8G\"\n";
     let path = bij.define("x.toml", unknown);
-    let place = format!("{}:4", path.display());
-    refused(&bij, &["run", "x"], 101, &[&place, "limits.memroy", "did you mean `memory`?"]);
+    let location = format!("{}:4", path.display());
+    refused(&bij, &["run", "x"], 101, &[&location, "limits.memroy", "did you mean `memory`?"]);
     bij.define("x.toml", "command = [\"true\"]\n[limits]\nmemory = \"8Q\"\n");
     refused(&bij, &["run", "x"], 101, &[":3", "limits.memory", "8Q"]);
     bij.define("x.toml", b"command = [\"\x00\"]\n");

@@ -58,14 +58,14 @@ fn a_command_takes_the_tools_of_its_shell_along_and_no_secret() {
 }
 
 #[test]
-fn an_experiment_is_restarted_after_a_crash_and_is_told_the_cause() {
+fn an_experiment_is_restarted_after_a_crash_and_gets_the_cause() {
     let bij = Bij::new();
     let script = "echo $BIJ_ATTEMPT $BIJ_CRASHES $BIJ_LAST_CAUSE; [ $BIJ_CRASHES = 1 ] || exit 3";
     bij.define("x.toml", format!("command = [\"sh\", \"-c\", {script:?}]\n[restart]\ndelay = 0\n"));
     let ran = bij.call(&["--json", "run", "x"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let told = ran.json();
-    let causes: Vec<_> = told.as_array().unwrap().iter().map(|row| &row["cause"]).collect();
+    let attempts = ran.json();
+    let causes: Vec<_> = attempts.as_array().unwrap().iter().map(|row| &row["cause"]).collect();
     assert_eq!(causes, ["exit", "success"]);
     assert!(ran.err.contains("2 1 exit"), "{ran:?}");
     let status = bij.call(&["--json", "status", "x"]).json();
@@ -99,13 +99,13 @@ fn work_in_the_background_is_a_success_with_a_warning() {
     let text = "setsid sh -c 'sleep 60; true' >/dev/null 2>&1 & sleep 0.1";
     let ran = bij.call(&["run", "--name", "x", "--", "sh", "-c", text]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let told = "left behind and killed (";
+    let message = "left behind and killed (";
     let warning = ran.err.lines().find(|line| line.starts_with("warning: x#1: "));
-    assert!(warning.is_some_and(|line| line.contains(told)), "{ran:?}");
+    assert!(warning.is_some_and(|line| line.contains(message)), "{ran:?}");
     let history = bij.call(&["--json", "history", "x"]).json();
     assert_eq!(history[0]["cause"], "success");
     let evidence = &history[0]["evidence"];
-    assert!(evidence["notes"].to_string().contains(told), "{evidence}");
+    assert!(evidence["notes"].to_string().contains(message), "{evidence}");
     assert!(evidence["left_behind"]["count"].as_u64() >= Some(1), "{evidence}");
     let shown = bij.call(&["history", "x"]);
     assert!(shown.out.contains("left behind"), "{shown:?}");

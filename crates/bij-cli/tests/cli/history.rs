@@ -43,7 +43,7 @@ fn expected(numbers: impl Iterator<Item = u32>) -> Vec<String> {
 }
 
 #[test]
-fn what_the_coordinator_tells_is_shown_whole_and_in_order() {
+fn a_history_from_the_coordinator_is_shown_whole_and_in_order() {
     let count = HISTORY_PAGE_LEN * 2 + 7;
     let (bij, _coordinator) = with_attempts(count);
     let of = |name: &str| -> Vec<String> {
@@ -122,8 +122,8 @@ fn peak_memory(mut child: Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let (mut peak, mut read) = (0, vec![0; 1 << 16]);
     while out.read(&mut read).unwrap() > 0 {
-        let told = std::fs::read_to_string(&status).unwrap();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let text = std::fs::read_to_string(&status).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         // A process that is on its way out has no memory.
         let now = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         peak = peak.max(now.unwrap_or(0));

@@ -12,7 +12,7 @@ use bij_core::queue::{Amount, Event, EventKind, GroupName, RunRef, SlotsFrom};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
     Edit, EntryState, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes,
-    MinutesQuery, MoveTo, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry,
+    MinutesQuery, MoveTo, PAGE_LEN, Page, PauseRequest, PowerModeRequest, PowerSet, QueueEntry,
     QueueQuery, RecordedSample, RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone,
     UnitVerb, WaitReason, Why,
 };
@@ -443,9 +443,9 @@ impl QueueCommands for Model {
         Ok(found?.into_iter().map(|run| RunOutcome::new(run, outcome)).collect())
     }
 
-    async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
+    async fn pause(&self, _: &Caller, request: PauseRequest) -> Result<bool, Refusal> {
         let mut state = self.state();
-        Ok(std::mem::replace(&mut state.paused, pausing.paused) != pausing.paused)
+        Ok(std::mem::replace(&mut state.paused, request.paused) != request.paused)
     }
 
     async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {

@@ -182,7 +182,7 @@ fn admission_is_paused_and_resumed() {
 }
 
 #[test]
-fn an_error_in_the_settings_names_its_place() {
+fn an_error_in_the_settings_names_its_location() {
     let bij = Bij::new();
     let _coordinator = Coordinator::start(&bij);
     let result = bij.call(&["reload"]);

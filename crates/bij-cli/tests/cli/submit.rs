@@ -84,9 +84,9 @@ fn misleading_lines_of_an_environment_file_cause_warnings_at_submission() {
             (2, "`export` is shell syntax; systemd skips this line"),
             (3, "the program gets \"$HOME\" literally"),
         ] {
-            let place = format!("train.env:{line}: ");
+            let location = format!("train.env:{line}: ");
             let mut warnings = result.err.lines().filter(|text| text.starts_with("warning: "));
-            let is_told = warnings.any(|text| text.contains(&place) && text.contains(words));
+            let is_told = warnings.any(|text| text.contains(&location) && text.contains(words));
             assert!(is_told, "{line}: {result:?}");
         }
     }

@@ -127,7 +127,7 @@ impl RunningSettings {
             experiment: id.clone(),
             priority,
             since,
-            // The quota in force may be a cap, so the definition counts; heat control bounds it by the machine's
+            // The quota in force may be a cap, so the definition counts; thermal control bounds it by the machine's
             // processors.
             cpu: self.cpu.map_or(UNBOUNDED, CpuQuota::percent),
             cpu_time: None,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bij_core::port::{DefinitionSource, RunQueue};
 use bij_core::queue::{Dependencies, Dependency, GroupName, QueuedRun, RunRef, Submission};
-use bij_core::request::{Act, Edit, GroupSetting, Pausing, QueueEntry, RunOutcome, SubmitOptions};
+use bij_core::request::{
+    Act, Edit, GroupSetting, PauseRequest, QueueEntry, RunOutcome, SubmitOptions,
+};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, RunId, RunNumber, RunState};
 
@@ -78,12 +80,12 @@ impl<P: Ports> Coordinator<P> {
     /// [`RequestError`] if there is no such group, or the store does not take it.
     pub fn pause(
         &mut self,
-        pausing: &Pausing,
+        request: &PauseRequest,
         by: &str,
         now: Now,
     ) -> Result<Outcome, RequestError> {
         self.begin_request(now);
-        let plan = plan::pause(&self.state, pausing, by, now.at)?;
+        let plan = plan::pause(&self.state, request, by, now.at)?;
         self.carry_out_one(&plan)
     }
 

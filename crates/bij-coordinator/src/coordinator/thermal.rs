@@ -1,4 +1,4 @@
-//! Exchange with heat control: its decisions are recorded, and it gets the experiments that are up.
+//! Exchange with thermal control: its decisions are recorded, and it gets the experiments that are up.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::thermal::{
 use crate::{Now, Ports};
 
 impl<P: Ports> Coordinator<P> {
-    /// Takes the decisions and the new status of heat control. The decisions are recorded as soon as the store
+    /// Takes the decisions and the new status of thermal control. The decisions are recorded as soon as the store
     /// takes them.
     pub fn update_thermal(
         &mut self,
@@ -45,7 +45,7 @@ impl<P: Ports> Coordinator<P> {
         }
     }
 
-    /// Returns the experiments that are up, with the settings that heat control needs.
+    /// Returns the experiments that are up, with the settings that thermal control needs.
     pub fn running_experiments(&mut self) -> RunningExperiments {
         let up: Vec<ExperimentId> =
             self.seen.units.keys().filter(|id| self.seen.is_up(id)).cloned().collect();

@@ -1,5 +1,7 @@
 //! Requests that act on queued runs: hold, release, cancel, requeue, stop, prioritize, move.
 
+use std::collections::BTreeSet;
+
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun, RunRef};
 use bij_core::request::Act;
@@ -15,10 +17,11 @@ use crate::policy::{Observation, State};
 /// # Errors
 /// The first reference that names no queued run.
 pub(crate) fn named(state: &State, runs: &[RunRef]) -> Result<Vec<QueuedRun>, RunRef> {
-    let mut named: Vec<QueuedRun> = Vec::with_capacity(runs.len());
+    let mut known = BTreeSet::new();
+    let mut named = Vec::with_capacity(runs.len());
     for run in runs {
         let run = state.queued(run).ok_or_else(|| run.clone())?;
-        if !named.iter().any(|known| known.run == run.run) {
+        if known.insert(&run.run) {
             named.push(run.clone());
         }
     }

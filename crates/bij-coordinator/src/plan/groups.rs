@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bij_core::Timestamp;
 use bij_core::port::Change;
 use bij_core::queue::{Group, GroupName, Pause};
-use bij_core::request::{GroupSetting, GroupStatus, Pausing};
+use bij_core::request::{GroupSetting, GroupStatus, PauseRequest};
 
 use super::Plan;
 use crate::RequestError;
@@ -17,11 +17,11 @@ use crate::policy::State;
 /// [`RequestError::NoSuchGroup`] if there is no such group.
 pub(crate) fn pause(
     state: &State,
-    pausing: &Pausing,
+    request: &PauseRequest,
     by: &str,
     at: Timestamp,
 ) -> Result<Plan, RequestError> {
-    let Pausing { group, paused } = pausing;
+    let PauseRequest { group, paused } = request;
     let pause = paused.then(|| Pause { by: by.to_owned(), since: at });
     let by = by.to_owned();
     let Some(name) = group else {

@@ -172,13 +172,13 @@ pub(crate) fn preview(
     newest_number: &dyn Fn(&ExperimentId) -> u32,
 ) -> Vec<QueueEntry> {
     let mut state = state.clone();
-    let last_place = state.runs.values().map(|run| run.place.0).max().unwrap_or(0);
+    let last_position = state.runs.values().map(|run| run.position.0).max().unwrap_or(0);
     let mut runs = Vec::with_capacity(submissions.len());
-    for (place, submission) in (last_place.saturating_add(1)..).zip(submissions) {
+    for (position, submission) in (last_position.saturating_add(1)..).zip(submissions) {
         let experiment = &submission.experiment;
         let newest = state.runs_of(experiment).next_back().map_or(0, |run| run.run.number.0);
         let number = RunNumber(newest.max(newest_number(experiment)).saturating_add(1));
-        let run = QueuedRun::submitted(&submission, number, QueuePosition(place), seen.now.at);
+        let run = QueuedRun::submitted(&submission, number, QueuePosition(position), seen.now.at);
         state.runs.insert(run.run.clone(), run.clone());
         runs.push(run);
     }

@@ -12,7 +12,7 @@ use bij_core::spec::ExperimentSpec;
 use super::{
     Observation, State, UntrackedUnit, admissible, closed_gates, requeue_first, thermal_gate,
 };
-use crate::StartRequest;
+use crate::{RequestError, StartRequest};
 
 /// What a start that was requested elsewhere is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +86,9 @@ pub(crate) fn submission(
     }
     let total = seen.sample.memory_total.as_ref().ok().copied();
     if let Err(source) = admissible(&terms, &state.settings, total, &seen.power) {
-        let text = format!("{experiment} could never start: {source}; {}", source.remedy());
-        return Err(Admission::refused(None, text));
+        let remedy = source.remedy();
+        let error = RequestError::Inadmissible { experiment: experiment.clone(), source };
+        return Err(Admission::refused(None, format!("{error}; {remedy}")));
     }
     Ok(Submission {
         experiment: experiment.clone(),

@@ -26,7 +26,7 @@ pub struct Observation {
     pub units: BTreeMap<ExperimentId, UnitStatus>,
     /// Memory of the machine.
     pub sample: Sample,
-    /// Status of heat control.
+    /// Status of thermal control.
     pub thermal: ThermalStatus,
     /// Units that are up although no queued run of their experiment is.
     pub untracked_units: Vec<UntrackedUnit>,

@@ -41,7 +41,7 @@ pub fn requeue_interrupted(state: &State) -> Vec<Change> {
         interrupted.into_iter().partition(|(run, _)| run.stop.is_some());
     let mut changes: Vec<Change> = stopped.into_iter().filter_map(|(run, _)| end(run)).collect();
     let resumed = interrupted.iter().filter(|(_, how)| is_resumed(*how)).count();
-    let mut positions = state.places_before_all(resumed);
+    let mut positions = state.positions_before_all(resumed);
     for (run, how) in interrupted {
         let (target, why) = target(how);
         changes.push(Change::State {
@@ -51,9 +51,9 @@ pub fn requeue_interrupted(state: &State) -> Vec<Change> {
             why: why.to_owned(),
         });
         if is_resumed(how)
-            && let Some(place) = positions.next()
+            && let Some(position) = positions.next()
         {
-            changes.push(Change::Move { run: run.run.clone(), place, by: None });
+            changes.push(Change::Move { run: run.run.clone(), position, by: None });
         }
     }
     changes

@@ -152,8 +152,11 @@ impl State {
     }
 
     /// Returns `count` queue positions before all others, in order.
-    pub fn places_before_all(&self, count: usize) -> impl Iterator<Item = QueuePosition> + use<> {
-        let first = self.runs.values().map(|run| run.place.0).min().unwrap_or(0);
+    pub fn positions_before_all(
+        &self,
+        count: usize,
+    ) -> impl Iterator<Item = QueuePosition> + use<> {
+        let first = self.runs.values().map(|run| run.position.0).min().unwrap_or(0);
         let from = first.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
         (0..).map(move |at| QueuePosition(from.saturating_add(at)))
     }
@@ -171,7 +174,9 @@ impl State {
             Change::Edit { run, terms, by: _ } => {
                 self.update(run, |run| run.terms.clone_from(terms));
             }
-            Change::Move { run, place, by: _ } => self.update(run, |run| run.place = *place),
+            Change::Move { run, position, by: _ } => {
+                self.update(run, |run| run.position = *position);
+            }
             Change::Bypassed { run, times } => self.update(run, |run| run.bypassed = *times),
             Change::Stop { run, by } => self.update(run, |run| run.stop = Some(by.clone())),
             Change::End { run, end: _, by: _ } => self.forget(run),
@@ -194,7 +199,7 @@ impl State {
         match change {
             Change::State { run, from: _, state, why: _ } => holds(run, &|run| run.state == *state),
             Change::Edit { run, terms, by: _ } => holds(run, &|run| run.terms == **terms),
-            Change::Move { run, place, by: _ } => holds(run, &|run| run.place == *place),
+            Change::Move { run, position, by: _ } => holds(run, &|run| run.position == *position),
             Change::Bypassed { run, times } => holds(run, &|run| run.bypassed == *times),
             Change::Stop { run, by: _ } => holds(run, &|run| run.stop.is_some()),
             Change::End { run, end: _, by: _ } => !self.runs.contains_key(run),

@@ -40,7 +40,7 @@ pub(super) fn waiting(run: &str) -> QueuedRun {
         run: run_id(run),
         state: QueueState::Waiting,
         terms: Terms::default(),
-        place: QueuePosition(0),
+        position: QueuePosition(0),
         bypassed: 0,
         submitted: now(1).at,
         extras: String::new(),
@@ -70,8 +70,8 @@ pub(super) trait Tailored: Sized {
         self.with(|run| run.stop = Some(by.to_owned()))
     }
 
-    fn place(self, place: i64) -> Self {
-        self.with(|run| run.place = QueuePosition(place))
+    fn position(self, position: i64) -> Self {
+        self.with(|run| run.position = QueuePosition(position))
     }
 
     fn priority(self, priority: i32) -> Self {
@@ -136,8 +136,8 @@ impl World {
         settings.reserve_memory = "1G".parse().ok();
         let mut runs: Vec<_> = runs.into_iter().collect();
         for (at, run) in runs.iter_mut().enumerate() {
-            if run.place == QueuePosition(0) {
-                run.place = QueuePosition(i64::try_from(at).unwrap() + 1);
+            if run.position == QueuePosition(0) {
+                run.position = QueuePosition(i64::try_from(at).unwrap() + 1);
             }
         }
         let seen = Observation::new(now(600), Sample::new(gib(64), gib(60)));

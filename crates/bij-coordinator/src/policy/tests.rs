@@ -2,7 +2,7 @@
 
 mod admissible;
 mod cycle;
-mod dependency;
+mod dependency_gate;
 mod gates;
 mod gpu_memory;
 mod health;
@@ -12,5 +12,5 @@ mod properties;
 mod recovery;
 mod report;
 mod settled;
-mod starting;
-mod stopping;
+mod unit_starts;
+mod unit_stops;

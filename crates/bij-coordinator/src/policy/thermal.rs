@@ -47,9 +47,13 @@ pub fn requeue_first(state: &State, runs: &[&QueuedRun], why: &str) -> Vec<Chang
         state: QueueState::Waiting,
         why: why.to_owned(),
     };
-    let moved = |run: &QueuedRun, place| Change::Move { run: run.run.clone(), place, by: None };
-    let places = state.places_before_all(runs.len());
-    runs.iter().zip(places).flat_map(|(run, place)| [waits(run), moved(run, place)]).collect()
+    let moved =
+        |run: &QueuedRun, position| Change::Move { run: run.run.clone(), position, by: None };
+    let positions = state.positions_before_all(runs.len());
+    runs.iter()
+        .zip(positions)
+        .flat_map(|(run, position)| [waits(run), moved(run, position)])
+        .collect()
 }
 
 /// Returns whether heat ended the run's newest attempt and its unit is down.

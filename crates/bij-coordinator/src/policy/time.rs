@@ -53,7 +53,7 @@ pub(super) fn schedule_next_decision(gate: &ClosedGate, seen: &Observation, repo
         | ClosedGate::GroupSlots { .. }
         | ClosedGate::Memory { .. }
         | ClosedGate::Gpu { .. }
-        // The heat ladder reports when the board is cool.
+        // The thermal ladder reports when the board is cool.
         | ClosedGate::Heat { .. }
         // The end of a switch is reported.
         | ClosedGate::PowerMode { .. }

@@ -16,7 +16,7 @@ pub struct ThermalDecision {
     pub reason: ThermalReason,
 }
 
-/// One action of heat control. Every action may be repeated without effect.
+/// One action of thermal control. Every action may be repeated without effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ThermalAction {
     /// Put new starts on hold.
@@ -60,7 +60,7 @@ pub enum ThermalReason {
     },
     /// A zone that was hot has become unreadable, or all zones are, as a fragment.
     Unreadable(String),
-    /// The machine has no thermal zones, so there is no heat control.
+    /// The machine has no thermal zones, so there is no thermal control.
     NoZones,
 }
 
@@ -175,7 +175,7 @@ impl ThermalLevel {
     }
 }
 
-/// Status of heat control.
+/// Status of thermal control.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ThermalStatus {
     /// Level of the ladder.

@@ -36,7 +36,7 @@ pub struct ThermalObservation<'a> {
     pub gpu: Option<GpuClockReading<'a>>,
 }
 
-/// Heat control; see [the module](super).
+/// Thermal control; see [the module](super).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ladder {
     settings: ThermalSettings,
@@ -181,7 +181,7 @@ impl Ladder {
         hold.into_iter().chain(decide(plan, &reason)).collect()
     }
 
-    /// Lifts all restraints, because a machine without zones has no heat control.
+    /// Lifts all restraints, because a machine without zones has no thermal control.
     fn without_zones(&mut self, order: &[&ThermalLoad]) -> Vec<ThermalDecision> {
         let plan = self.restraints.lift_all(order);
         self.level = ThermalLevel::Normal;

@@ -1,4 +1,4 @@
-//! Experiments as heat control sees them, and the restraints that are possible for them.
+//! Experiments as thermal control sees them, and the restraints that are possible for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ impl ThermalLoad {
     }
 }
 
-/// Experiments that are up, with the settings that heat control needs.
+/// Experiments that are up, with the settings that thermal control needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunningExperiments {
     /// Experiments that are up.
@@ -55,7 +55,7 @@ pub struct RunningExperiments {
     pub thresholds_are_set: bool,
     /// Whether the GPU's clock may be capped, if the settings say so.
     pub cap_gpu: Option<bool>,
-    /// Thresholds of heat control; `None` before the first observation, or if the settings are unusable.
+    /// Thresholds of thermal control; `None` before the first observation, or if the settings are unusable.
     pub settings: Option<ThermalSettings>,
 }
 

@@ -1,4 +1,4 @@
-//! Thresholds of heat control, and which of them are in force.
+//! Thresholds of thermal control, and which of them are in force.
 
 use bij_core::{Celsius, CoordinatorSettings, TimeSpan};
 use thiserror::Error;
@@ -44,7 +44,7 @@ impl ThermalSettings {
         }
     }
 
-    /// Returns the thresholds in force; `None` without heat control. On a machine that is no Jetson there is none
+    /// Returns the thresholds in force; `None` without thermal control. On a machine that is no Jetson there is none
     /// until an operator sets a threshold: a PC's processor reaches 75 °C under any load, and its firmware protects
     /// it. The own limit of a definition is enforced anyway.
     pub fn in_force(running: &RunningExperiments, is_jetson: bool) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! Gate of heat control: holds new starts.
+//! Gate of thermal control: holds new starts.
 
 use bij_core::{TimeSpan, Uptime};
 

@@ -1,4 +1,4 @@
-//! The heat ladder, judged against a board that grows hot under load.
+//! The thermal ladder, judged against a board that grows hot under load.
 //!
 //! Each board is restrained for six hours by three policies, side by side: the ladder; "stop everything at 75 °C, start
 //! everything at 65 °C"; and the *bound*: at each moment the demand, up to the constant load that just holds the

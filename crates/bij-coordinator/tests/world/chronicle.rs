@@ -57,7 +57,7 @@ impl Chronicle {
             return Ok(());
         };
         let run = RunId { experiment, number };
-        let told = match event.kind {
+        let state = match event.kind {
             EventKind::Submitted if event.data.contains_key("held") => RecordedState::Held,
             EventKind::Submitted | EventKind::Released | EventKind::Requeued => {
                 RecordedState::Waiting
@@ -72,16 +72,16 @@ impl Chronicle {
         if self.ended.contains_key(&run) {
             return Err(format!("{run} is over, and still is {}", event.kind));
         }
-        if !matches!(told, RecordedState::Waiting | RecordedState::Held) {
+        if !matches!(state, RecordedState::Waiting | RecordedState::Held) {
             self.left.insert(run.clone());
         }
-        if told != RecordedState::Running {
+        if state != RecordedState::Running {
             self.stopped.remove(&run);
         }
         if event.kind == EventKind::AttemptBegun {
             self.last_cause.remove(&run);
         }
-        self.runs.insert(run, told);
+        self.runs.insert(run, state);
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Chronicle {
     }
 
     /// The events tell every transition: read alone, they lead to what the queue is.
-    pub(crate) fn tells_the_queue(&self, ledger: &MemoryLedger) -> Result<(), String> {
+    pub(crate) fn agrees_with(&self, ledger: &MemoryLedger) -> Result<(), String> {
         let queue = ledger.load().map_err(|error| error.to_string())?;
         for run in &queue.runs {
             let is = match run.state {
@@ -131,9 +131,9 @@ impl Chronicle {
                 QueueState::Starting { .. } => RecordedState::Starting,
                 QueueState::Running => RecordedState::Running,
             };
-            let told = self.runs.get(&run.run);
-            if told != Some(&is) {
-                return Err(format!("{} is {is:?}, and the events tell {told:?}", run.run));
+            let recorded = self.runs.get(&run.run);
+            if recorded != Some(&is) {
+                return Err(format!("{} is {is:?}, and the events tell {recorded:?}", run.run));
             }
         }
         match self.runs.keys().find(|run| !queue.runs.iter().any(|queued| queued.run == **run)) {

@@ -84,7 +84,7 @@ impl World {
         self.step(Step::StartCoordinator);
         self.step(Step::Pass(TimeSpan::from_secs(30)));
         // Signals that were lost before are made good by nothing but a look at all.
-        self.looks_at_all();
+        self.observes_everything();
         self.step(Step::Reload(CoordinatorSettings::default()));
         self.step(Step::Pause(None, false));
         let queue = self.machine.store.load().unwrap_or_default();

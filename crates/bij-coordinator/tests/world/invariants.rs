@@ -24,13 +24,13 @@ impl World {
             self.disturbed = self.machine.clock.uptime();
         }
         self.carry_out(step);
-        let told = self.read_events();
+        let result = self.read_events();
         if !self.wrong.is_empty() {
             return;
         }
-        self.is_wrong("event numbers grow and every end has its reason", told);
-        let told = self.chronicle.tells_the_queue(self.machine.store.written());
-        self.is_wrong("events tell every transition", told);
+        self.is_wrong("event numbers grow and every end has its reason", result);
+        let result = self.chronicle.agrees_with(self.machine.store.written());
+        self.is_wrong("events tell every transition", result);
         let kept = self.chronicle.has_all_that_was_acknowledged();
         self.is_wrong("no acknowledged run disappears", kept);
         let once = self.no_experiment_is_up_twice();
@@ -50,7 +50,7 @@ impl World {
             let reasons = self.every_waiting_run_has_a_reason();
             self.is_wrong("every run that is not over is up or waits with a reason", reasons);
             let halts = self.halts_are_told();
-            self.is_wrong("who makes no step is told to be stalled", halts);
+            self.is_wrong("an experiment that makes no step is reported as stalled", halts);
             let rest = self.a_settled_world_is_at_rest();
             self.is_wrong("a settled world yields no action", rest);
         }
@@ -158,10 +158,10 @@ impl World {
         }
         let left = self.kill_switch.left();
         self.kill_switch.disarm();
-        self.looks_at_all();
+        self.observes_everything();
         self.settle();
         let before = self.kill_switch.writes();
-        self.looks_at_all();
+        self.observes_everything();
         self.tick();
         let done = self.kill_switch.writes() - before;
         self.kill_switch.arm(left);
@@ -179,7 +179,7 @@ impl World {
             && self.coordinator.as_ref().is_some_and(has_found_out)
     }
 
-    pub(crate) fn looks_at_all(&mut self) {
+    pub(crate) fn observes_everything(&mut self) {
         if let Some(coordinator) = &mut self.coordinator {
             coordinator.resync();
             self.is_awake = true;

@@ -37,7 +37,7 @@ fn no_story_leads_to_a_world_that_is_not_allowed() {
 }
 
 #[test]
-fn a_story_is_the_same_whenever_it_is_told() {
+fn a_seed_always_makes_the_same_story() {
     let once = run_story(7, 60, true);
     assert_eq!(once.lines, run_story(7, 60, true).lines);
     assert!(once.lines.len() > 60, "something happens in it");

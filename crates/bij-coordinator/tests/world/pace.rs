@@ -105,9 +105,9 @@ impl World {
             if run.state != QueueState::Running || !is_active || !is_overdue {
                 continue;
             }
-            let told = health.get(&run.run);
-            if !matches!(told, Some(Health::Stalled { .. })) {
-                return Err(format!("{} makes no step for {silent}, and is {told:?}", run.run));
+            let recorded = health.get(&run.run);
+            if !matches!(recorded, Some(Health::Stalled { .. })) {
+                return Err(format!("{} makes no step for {silent}, and is {recorded:?}", run.run));
             }
         }
         Ok(())

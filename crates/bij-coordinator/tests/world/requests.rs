@@ -2,7 +2,7 @@
 
 use bij_coordinator::{Now, SubmitRequest};
 use bij_core::queue::RunRef;
-use bij_core::request::{Act, GroupSetting, Pausing, QueueEntry, Submit};
+use bij_core::request::{Act, GroupSetting, PauseRequest, QueueEntry, Submit};
 use bij_core::{RunId, port::RunQueue, port::UnitManager};
 use futures_util::FutureExt;
 
@@ -23,8 +23,8 @@ impl World {
                 self.ask(|coordinator, now| coordinator.edit(&run, &edit, ALICE, now).map(drop));
             }
             Step::Pause(group, paused) => {
-                let pausing = Pausing { group, paused };
-                self.ask(|coordinator, now| coordinator.pause(&pausing, ALICE, now).map(drop));
+                let request = PauseRequest { group, paused };
+                self.ask(|coordinator, now| coordinator.pause(&request, ALICE, now).map(drop));
             }
             Step::SetGroup(name, slots) => {
                 let setting = GroupSetting { name, slots };
@@ -141,8 +141,8 @@ impl World {
         }
         let acted = self.ask(|coordinator, now| coordinator.act(runs, act, ALICE, now));
         let Some(acted) = acted else { return };
-        let told = self.read_events();
-        self.is_wrong("event numbers grow and every end has its reason", told);
+        let result = self.read_events();
+        self.is_wrong("event numbers grow and every end has its reason", result);
         if *act == Act::Stop {
             for acted in acted {
                 self.chronicle.stop_was_acknowledged(acted.run);

@@ -89,7 +89,7 @@ impl Stories {
 /// Tells the story of a seed.
 pub(crate) fn run_story(seed: u64, steps: usize, keeps_story: bool) -> StoryResult {
     let mut world = World::new(seed, keeps_story);
-    let told = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..steps {
             let step = world.next_step();
             world.step(step);
@@ -99,7 +99,7 @@ pub(crate) fn run_story(seed: u64, steps: usize, keeps_story: bool) -> StoryResu
         }
         world.run_out();
     }));
-    if let Err(panic) = told {
+    if let Err(panic) = outcome {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         world.wrong.push(format!("nothing panics: {}", text.unwrap_or_default()));

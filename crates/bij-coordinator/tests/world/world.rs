@@ -199,8 +199,8 @@ impl World {
         self.coordinator_stops();
         self.signals.clear();
         self.in_vain.clear();
-        let told = self.read_events();
-        self.is_wrong("event numbers grow and every end has its reason", told);
+        let result = self.read_events();
+        self.is_wrong("event numbers grow and every end has its reason", result);
         self.chronicle.boot_is_over(self.machine.store.written());
         self.machine.boot();
         self.note(|| "the machine boots".to_owned());

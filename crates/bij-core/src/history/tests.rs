@@ -97,8 +97,8 @@ fn a_start_takes_the_first_run_that_is_not_held_and_gives_it_its_next_attempt() 
     let mut history = history_of_crashes();
     history.close(&closing(4, 0), QueuePosition(0));
     let at = Timestamp::from_micros(9);
-    for (held, place) in [(true, 1), (false, 3), (false, 2)] {
-        history.submit(&submission(held), QueuePosition(place), at);
+    for (held, position) in [(true, 1), (false, 3), (false, 2)] {
+        history.submit(&submission(held), QueuePosition(position), at);
     }
     let opened = history.open(&opening(5, StartKind::Fresh), QueuePosition(9));
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_start_takes_the_first_run_that_is_not_held_and_gives_it_its_next_attempt() 
     );
     // The run is requeued behind the other one, and stopped.
     let queued = history.queued_mut(RunNumber(5)).unwrap();
-    (queued.state, queued.place) = (QueueState::Waiting, QueuePosition(4));
+    (queued.state, queued.position) = (QueueState::Waiting, QueuePosition(4));
     let mut stopped = closing(5, 0);
     stopped.end.cause = Cause::Stopped;
     history.close(&stopped, QueuePosition(9));

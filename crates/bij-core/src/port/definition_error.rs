@@ -28,10 +28,10 @@ impl fmt::Display for SourceLocation {
 ///
 /// `Display` writes one line of printable text; the fields hold the text as in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{place}: {}{}", self.key_prefix(), printable(message))]
+#[error("{location}: {}{}", self.key_prefix(), printable(message))]
 pub struct Problem {
-    /// The line of the problem.
-    pub place: SourceLocation,
+    /// The file and line of the problem.
+    pub location: SourceLocation,
     /// The key, with its table: `limits.memory`.
     pub key: Option<String>,
     /// What was found and what was expected, as one fragment.
@@ -82,14 +82,14 @@ impl DefinitionError {
 /// A harmless oddity of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The line of the oddity.
-    pub place: SourceLocation,
+    /// The file and line of the oddity.
+    pub location: SourceLocation,
     /// What is odd, and what to write instead, as one fragment.
     pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, printable(&self.message))
+        write!(f, "{}: {}", self.location, printable(&self.message))
     }
 }

@@ -122,7 +122,7 @@ impl AttemptQuery {
 /// Which attempts to read from the oldest to the newest, a piece at a time; `Default` begins with the
 /// oldest of every experiment.
 ///
-/// The place is an attempt and not a count, so attempts that are opened between two pieces move nothing.
+/// A scan goes on behind an attempt, and not at a count, so attempts that are opened between two pieces move nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptScan {
     /// Of one experiment only.
@@ -134,7 +134,7 @@ pub struct AttemptScan {
 }
 
 impl AttemptScan {
-    /// Returns `true` if the attempt is of the experiment and the run, wherever its place is.
+    /// Returns `true` if the attempt is of the experiment and the run.
     pub fn includes(&self, attempt: &Attempt) -> bool {
         let Self { experiment, run, after: _ } = self;
         experiment.as_ref().is_none_or(|id| attempt.run.experiment == *id)

@@ -43,7 +43,7 @@ pub enum Change {
         /// The run to move.
         run: RunId,
         /// The new position.
-        place: QueuePosition,
+        position: QueuePosition,
         /// The account that asked for it; `None` records no event (positions are renumbered when no number is
         /// free between two runs).
         by: Option<String>,

@@ -108,7 +108,7 @@ kinds! {
     GroupChanged = "group-changed",
     /// The health of a running experiment changed: healthy, degraded or stalled.
     Health = "health",
-    /// Heat control took a step.
+    /// Thermal control took a step.
     Heat = "heat",
     /// The power mode of the board was switched, or switching failed.
     PowerMode = "power-mode",

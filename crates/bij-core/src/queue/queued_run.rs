@@ -26,7 +26,7 @@ pub struct QueuedRun {
     /// The terms on which it may start.
     pub terms: Terms,
     /// Its position among the runs of its priority; lower starts first.
-    pub place: QueuePosition,
+    pub position: QueuePosition,
     /// How many smaller runs have passed it while it waited for capacity.
     pub bypassed: u32,
     /// When it was submitted.
@@ -47,7 +47,7 @@ impl QueuedRun {
     pub fn submitted(
         submission: &Submission,
         number: RunNumber,
-        place: QueuePosition,
+        position: QueuePosition,
         at: Timestamp,
     ) -> Self {
         let Submission { experiment, terms, held, extras, by, origin } = submission;
@@ -58,7 +58,7 @@ impl QueuedRun {
                 None => QueueState::Waiting,
             },
             terms: terms.clone(),
-            place,
+            position,
             bypassed: 0,
             submitted: at,
             extras: extras.clone(),
@@ -69,12 +69,12 @@ impl QueuedRun {
     }
 
     /// Creates a running run that was not submitted, because its unit was started directly.
-    pub fn begun(run: RunId, place: QueuePosition, at: Timestamp) -> Self {
+    pub fn begun(run: RunId, position: QueuePosition, at: Timestamp) -> Self {
         Self {
             run,
             state: QueueState::Running,
             terms: Terms::default(),
-            place,
+            position,
             bypassed: 0,
             submitted: at,
             extras: String::new(),
@@ -93,7 +93,7 @@ impl QueuedRun {
 
     /// Returns the sort key of the starting order; the smallest key starts first.
     pub fn order(&self) -> impl Ord + '_ {
-        (Reverse(self.terms.priority), self.place, &self.run)
+        (Reverse(self.terms.priority), self.position, &self.run)
     }
 }
 

@@ -38,8 +38,8 @@ pub struct QueueEntry<W = Arc<[WaitReason]>> {
     #[serde(default)]
     pub origin: Option<Origin>,
     /// Its position among runs of its priority; lower goes first.
-    #[serde(default)]
-    pub place: Option<i64>,
+    #[serde(default, rename = "place")]
+    pub position: Option<i64>,
     /// The memory that it claims.
     #[serde(default)]
     pub memory: Option<Bytes>,
@@ -136,7 +136,7 @@ impl QueueEntry {
             run: RunId { experiment, number },
             state,
             terms: Terms { priority, group, claim, not_before, after, now, power: _, clocks: _ },
-            place,
+            position,
             bypassed,
             submitted,
             extras,
@@ -154,7 +154,7 @@ impl QueueEntry {
             submitted: Some(*submitted),
             by: Some(by.clone()),
             origin: Some(*origin),
-            place: Some(place.0),
+            position: Some(position.0),
             memory: claim.memory,
             gpu: claim.gpu,
             not_before: not_before.map(|not_before| due(not_before, &waiting_on)),
@@ -181,7 +181,7 @@ impl QueueEntry {
             submitted: None,
             by: None,
             origin: None,
-            place: None,
+            position: None,
             memory: None,
             gpu: GpuClaim::None,
             not_before: None,
@@ -215,7 +215,7 @@ impl<W> QueueEntry<W> {
             submitted: self.submitted,
             by: self.by,
             origin: self.origin,
-            place: self.place,
+            position: self.position,
             memory: self.memory,
             gpu: self.gpu,
             not_before: self.not_before,

@@ -43,7 +43,7 @@ pub struct GroupSetting {
 /// A request to pause or resume admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pausing {
+pub struct PauseRequest {
     /// The group to pause; absent for all groups.
     #[serde(default)]
     pub group: Option<GroupName>,

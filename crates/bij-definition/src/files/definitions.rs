@@ -354,7 +354,7 @@ fn two_files(id: &ExperimentId, toml: &str, json: &Path) -> FindError {
     invalid(
         id,
         Problem {
-            place: SourceLocation { file: toml.to_owned(), line: None },
+            location: SourceLocation { file: toml.to_owned(), line: None },
             key: None,
             message: format!("{json} also defines {id}"),
             hint: Some("keep one of the two files".to_owned()),
@@ -372,7 +372,7 @@ fn id_and_syntax(path: &Path) -> Result<(ExperimentId, Syntax), FindError> {
         Some("json") => Ok((id, Syntax::Json)),
         _ => {
             let problem = Problem {
-                place: SourceLocation { file: name_of(path), line: None },
+                location: SourceLocation { file: name_of(path), line: None },
                 key: None,
                 message: "the name of a definition ends in .toml or .json".to_owned(),
                 hint: Some("to run a command without a definition: bij run -- COMMAND".to_owned()),

@@ -1,4 +1,4 @@
-//! Listing definitions and stray files.
+//! Lists definitions, and the files that no definition uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -28,8 +28,8 @@ impl Definitions {
     ///
     /// # Errors
     /// [`FindError::Unreadable`] if a directory cannot be read.
-    pub fn strays(&self) -> Result<Vec<Warning>, FindError> {
-        let mut strays = Vec::new();
+    pub fn unused_files(&self) -> Result<Vec<Warning>, FindError> {
+        let mut unused = Vec::new();
         let ids: BTreeSet<_> = self.list()?.into_iter().collect();
         for directory in [self.layout.definitions(), self.layout.submitted()] {
             for name in names(&directory)? {
@@ -45,14 +45,14 @@ impl Definitions {
                         continue;
                     }
                 };
-                strays.push(Warning {
-                    place: SourceLocation { file: name_of(&path), line: None },
+                unused.push(Warning {
+                    location: SourceLocation { file: name_of(&path), line: None },
                     message,
                 });
             }
         }
-        strays.extend(self.hidden()?);
-        Ok(strays)
+        unused.extend(self.hidden()?);
+        Ok(unused)
     }
 
     /// Returns warnings about submitted definitions that are hidden by one written by hand.
@@ -62,7 +62,7 @@ impl Definitions {
         let hidden = submitted.into_iter().filter(|(id, _)| by_hand.contains(id));
         Ok(hidden
             .map(|(id, path)| Warning {
-                place: SourceLocation { file: name_of(&path), line: None },
+                location: SourceLocation { file: name_of(&path), line: None },
                 message: format!(
                     "is not read: {id} is also defined by hand, which takes precedence"
                 ),

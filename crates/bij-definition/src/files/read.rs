@@ -99,6 +99,6 @@ fn refusal(path: &Path, error: WalkError) -> ReadError {
 
 /// Creates a problem of a whole file.
 pub(crate) fn problem(path: &Path, message: String, hint: Option<String>) -> Problem {
-    let place = SourceLocation { file: path.to_string_lossy().into_owned(), line: None };
-    Problem { place, key: None, message, hint }
+    let location = SourceLocation { file: path.to_string_lossy().into_owned(), line: None };
+    Problem { location, key: None, message, hint }
 }

@@ -85,7 +85,7 @@ pub(super) fn lay_over(
             faults.push(fault.hint(format!("did you mean `{near}`?")));
         } else {
             let message = format!("{name} is not a setting of bij and has no effect");
-            warnings.push(Warning { place: text.place(at), message });
+            warnings.push(Warning { location: text.location(at), message });
         }
     }
     if let Some(message) = settings.check_thresholds() {

@@ -33,7 +33,7 @@ fn every_problem_of_a_file_is_reported() {
          [sandbox]\nprofile = 'strickt'\n",
     )
     .unwrap_err();
-    let lines: Vec<_> = error.problems.iter().map(|p| p.place.line).collect();
+    let lines: Vec<_> = error.problems.iter().map(|p| p.location.line).collect();
     assert_eq!(lines, [None, Some(1), Some(2), Some(4), Some(5), Some(7)]);
 }
 

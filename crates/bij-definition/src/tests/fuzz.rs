@@ -76,7 +76,7 @@ fn assert_is_printable(error: &DefinitionError, file: &str) {
     assert!(!error.problems.is_empty());
     assert_harmless(&error.to_string());
     for problem in &error.problems {
-        assert_eq!(problem.place.file, file, "{problem:?}");
+        assert_eq!(problem.location.file, file, "{problem:?}");
         assert!(!problem.message.is_empty(), "{problem:?}");
         let shown = problem.to_string();
         assert!(shown.starts_with(file) && shown.chars().all(is_printable), "{shown:?}");

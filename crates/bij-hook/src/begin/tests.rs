@@ -200,8 +200,9 @@ fn an_unreadable_definition_is_not_an_invalid_definition() {
     let error = machine.begin(&machine.new_invocation()).unwrap_err();
     assert!(matches!(error, BeginError::Definition { .. }), "{error}");
     assert!(machine.drop_in().is_some());
-    let refusal = crate::refusal(&machine.definitions, machine.host.layout(), &machine.id);
-    assert!(!refusal.is_final, "{refusal:?}");
+    let no_command =
+        crate::NoCommand::diagnose(&machine.definitions, machine.host.layout(), &machine.id);
+    assert!(!no_command.is_final, "{no_command:?}");
 }
 
 #[test]

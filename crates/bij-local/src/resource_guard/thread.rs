@@ -1,6 +1,6 @@
 //! The thread that guards the processes of one attempt.
 
-mod steering;
+mod restraint;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -15,9 +15,9 @@ use crate::attempt_processes::{AttemptProcesses, ProcessSample, name_if_alive};
 use crate::kernel_log::oom_line;
 use crate::kill_signal::KillSignal;
 use crate::watcher::{MemoryVerdict, MemoryWatcher};
-use steering::SteeringState;
+use restraint::RestraintState;
 
-pub(crate) use steering::{SteerOutcome, SteerRequest, SteeringHandle};
+pub(crate) use restraint::{RestraintHandle, RestraintOutcome, RestraintRequest};
 
 /// Interval of samples while no limit is near, to find children killed for memory and dead orphans.
 const IDLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub(super) struct GuardThread {
     main_ended: bool,
     kills_by_watcher: u64,
     last_full_scan: Option<Instant>,
-    steering: SteeringState,
+    restraint: RestraintState,
 }
 
 impl GuardThread {
@@ -65,7 +65,7 @@ impl GuardThread {
             main_ended: false,
             kills_by_watcher: 0,
             last_full_scan: None,
-            steering: SteeringState::default(),
+            restraint: RestraintState::default(),
         }
     }
 
@@ -91,11 +91,11 @@ impl GuardThread {
                     // The caller may have been cancelled.
                     let _ = reply.send(self.counters_with_kernel_line());
                 }
-                Ok(GuardRequest::Steer(steer, reply)) => {
-                    let steered = self.steer(steer);
+                Ok(GuardRequest::Restrain(request, reply)) => {
+                    let outcome = self.restrain(request);
                     // The next read of the counters must show the change.
                     self.sample(true);
-                    let _ = reply.send(steered);
+                    let _ = reply.send(outcome);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(GuardRequest::Leave) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -166,7 +166,7 @@ impl GuardThread {
             counters.peak_source = counters.resources.memory_peak.map(|_| PeakSource::Kernel);
         }
         self.fill_by_samples(&sample, &mut counters);
-        counters.frozen = self.steering.is_frozen();
+        counters.frozen = self.restraint.is_frozen();
         *lock(&self.counters) = counters;
         sample
     }

@@ -20,7 +20,7 @@ mod submitting;
 /// If a clause is violated.
 pub fn run_queue_contract<Q: RunQueue + Ledger>(mut make: impl FnMut() -> Q) {
     let clauses: [fn(&mut Q); 24] = [
-        submitting::runs_get_their_numbers_and_places_in_order,
+        submitting::runs_get_their_numbers_and_positions_in_order,
         submitting::every_field_of_a_submission_is_kept,
         submitting::a_number_is_never_used_twice,
         submitting::a_run_that_only_waits_has_no_history,
@@ -30,7 +30,7 @@ pub fn run_queue_contract<Q: RunQueue + Ledger>(mut make: impl FnMut() -> Q) {
         changing::several_changes_are_made_in_their_order,
         changing::every_field_of_a_group_is_kept_until_it_is_removed,
         changing::the_first_pause_stands,
-        changing::a_run_has_the_state_and_place_that_were_set,
+        changing::a_run_has_the_state_and_position_that_were_set,
         changing::a_stop_request_lasts_until_the_run_ends_or_is_requeued,
         changing::a_decision_about_an_outdated_state_changes_nothing,
         starting::a_run_without_submission_is_in_the_queue_until_it_ends,
@@ -83,8 +83,8 @@ pub fn shared_run_queue_contract<Q: RunQueue + Ledger>(connect: impl Fn() -> Q +
     });
     let mut queue = connect();
     let runs: BTreeSet<_> = taken.iter().map(|queued| queued.run.to_string()).collect();
-    let places: BTreeSet<_> = taken.iter().map(|queued| queued.place).collect();
-    assert_eq!((runs.len(), places.len()), (taken.len(), taken.len()), "none is given twice");
+    let positions: BTreeSet<_> = taken.iter().map(|queued| queued.position).collect();
+    assert_eq!((runs.len(), positions.len()), (taken.len(), taken.len()), "none is given twice");
     assert_eq!(run_names(&queue).into_iter().collect::<BTreeSet<_>>(), runs);
     assert_eq!(submit(&mut queue, "x").run.number.0, CLIENTS * ROUNDS + 1);
     let recorded = events(&queue);

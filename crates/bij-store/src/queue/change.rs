@@ -24,9 +24,14 @@ pub(crate) fn change(
             let event = NewEvent::edited(run, by);
             record_if_changed(edit(transaction, run, terms)?, transaction, Some(&event), at)
         }
-        Change::Move { run, place, by } => {
+        Change::Move { run, position, by } => {
             let event = by.as_ref().map(|by| NewEvent::moved(run, by));
-            record_if_changed(move_to(transaction, run, *place)?, transaction, event.as_ref(), at)
+            record_if_changed(
+                move_to(transaction, run, *position)?,
+                transaction,
+                event.as_ref(),
+                at,
+            )
         }
         Change::Bypassed { run, times } => {
             let set = "bypassed = ?3 WHERE bypassed <> ?3";
@@ -118,14 +123,14 @@ fn edit(transaction: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<boo
 fn move_to(
     transaction: &Transaction<'_>,
     run: &RunId,
-    place: QueuePosition,
+    position: QueuePosition,
 ) -> Result<bool, DatabaseError> {
     // Far below the maximum, so that there is always a position after it.
     const LAST: i64 = i64::MAX / 2;
-    let moved = update(transaction, run, "place = ?3 WHERE place <> ?3", &[&place.0])?;
+    let moved = update(transaction, run, "place = ?3 WHERE place <> ?3", &[&position.0])?;
     if moved {
-        let QueuePosition(last) = read::last_place(transaction)?;
-        let more = place.0.min(LAST).saturating_sub(last);
+        let QueuePosition(last) = read::last_position(transaction)?;
+        let more = position.0.min(LAST).saturating_sub(last);
         if more > 0 {
             execute(transaction, "UPDATE admission SET shift = shift + ?1", [more])?;
         }

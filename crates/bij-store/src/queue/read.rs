@@ -89,7 +89,7 @@ pub(super) fn group(
 }
 
 /// Returns the queue position that the newest run got when it was submitted; the next run comes after it.
-pub(crate) fn last_place(connection: &Connection) -> Result<QueuePosition, DatabaseError> {
+pub(crate) fn last_position(connection: &Connection) -> Result<QueuePosition, DatabaseError> {
     let sql = "SELECT coalesce((SELECT max(id) FROM runs), 0) + shift FROM admission";
     Ok(QueuePosition(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
 }

@@ -49,7 +49,7 @@ pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
                 .one_of_optional(ResultColumn(21, "clocks"), &Clocks::ALL, Clocks::as_str)?
                 .unwrap_or_default(),
         },
-        place: QueuePosition(fields.value(ResultColumn(13, "place"))?),
+        position: QueuePosition(fields.value(ResultColumn(13, "place"))?),
         bypassed: fields.value(ResultColumn(14, "bypassed"))?,
         submitted: Timestamp::from_micros(fields.value(ResultColumn(15, "submitted"))?),
         extras: fields.value(ResultColumn(16, "extras"))?,

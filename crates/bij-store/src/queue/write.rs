@@ -18,7 +18,7 @@ pub(crate) fn submit(
 ) -> Result<Vec<QueuedRun>, DatabaseError> {
     let mut known = BTreeMap::<&ExperimentId, (i64, u32)>::new();
     let mut added = Vec::with_capacity(submissions.len());
-    let QueuePosition(mut last) = read::last_place(transaction)?;
+    let QueuePosition(mut last) = read::last_position(transaction)?;
     for submission in submissions {
         let name = &submission.experiment;
         let (experiment, highest) = match known.get_mut(name) {
@@ -51,7 +51,7 @@ fn insert(
     queued: &QueuedRun,
 ) -> Result<(), DatabaseError> {
     // No stop can be requested before a run has started.
-    let QueuedRun { run, state, terms, place, bypassed, submitted, extras, by, origin, stop: _ } =
+    let QueuedRun { run, state, terms, position, bypassed, submitted, extras, by, origin, stop: _ } =
         queued;
     let id = transaction.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
     let (state, holder, boot) = row::state_columns(state);
@@ -68,7 +68,7 @@ fn insert(
             holder,
             boot,
             priority,
-            place.0,
+            position.0,
             bypassed,
             group.as_str(),
             bytes(*memory),

@@ -16,7 +16,7 @@ use crate::{queue, read};
 pub(super) struct Histories {
     pub(super) by_experiment: BTreeMap<ExperimentId, History>,
     /// The last queue position in use.
-    last_place: i64,
+    last_position: i64,
 }
 
 impl Histories {
@@ -59,8 +59,8 @@ impl Histories {
     ) -> Result<Self, DatabaseError> {
         let mut histories = Self::empty(experiments);
         if let Some(connection) = connection {
-            let QueuePosition(last_place) = queue::last_place(connection)?;
-            histories.last_place = last_place;
+            let QueuePosition(last_position) = queue::last_position(connection)?;
+            histories.last_position = last_position;
             for experiment in experiments.iter().copied() {
                 let tally = read::tally(connection, experiment)?;
                 let attempts = attempts(connection, experiment)?;
@@ -76,7 +76,7 @@ impl Histories {
     /// Returns histories without attempts.
     fn empty(experiments: &BTreeSet<&ExperimentId>) -> Self {
         let empty = experiments.iter().map(|id| ((*id).clone(), History::default()));
-        Self { by_experiment: empty.collect(), last_place: 0 }
+        Self { by_experiment: empty.collect(), last_position: 0 }
     }
 
     /// Returns the histories that the spool alone makes.
@@ -92,10 +92,10 @@ impl Histories {
     /// Applies the spooled records of these experiments, in order.
     fn apply(&mut self, contents: &SpoolContents) {
         for entry in &contents.records {
-            self.update(entry.record.experiment(), |history, place| match &entry.record {
-                SpoolRecord::Open(opening) => drop(history.open(opening, place)),
+            self.update(entry.record.experiment(), |history, position| match &entry.record {
+                SpoolRecord::Open(opening) => drop(history.open(opening, position)),
                 SpoolRecord::Close(closing) => {
-                    history.close(closing, place);
+                    history.close(closing, position);
                 }
             });
         }
@@ -104,7 +104,7 @@ impl Histories {
     /// Opens an attempt.
     pub(super) fn open(&mut self, opening: &Opening) -> Opened {
         self.by_experiment.entry(opening.experiment.clone()).or_default();
-        self.update(&opening.experiment, |history, place| history.open(opening, place))
+        self.update(&opening.experiment, |history, position| history.open(opening, position))
             .expect("the history was inserted above")
     }
 
@@ -122,9 +122,9 @@ impl Histories {
     ) -> Option<T> {
         let history = self.by_experiment.get_mut(experiment)?;
         let highest = history.highest();
-        let result = change(history, QueuePosition(self.last_place + 1));
+        let result = change(history, QueuePosition(self.last_position + 1));
         if history.highest() != highest {
-            self.last_place += 1;
+            self.last_position += 1;
         }
         Some(result)
     }

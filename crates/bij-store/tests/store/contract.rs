@@ -42,8 +42,8 @@ fn the_robust_ledger_keeps_the_contract_of_the_queue_while_the_database_works() 
     let number = Cell::new(0);
     run_queue_contract(|| {
         number.set(number.get() + 1);
-        let place = directory.path().join(number.get().to_string());
-        RobustLedger::new(place.join("state.db"), place.join("spool"))
+        let path = directory.path().join(number.get().to_string());
+        RobustLedger::new(path.join("state.db"), path.join("spool"))
     });
     let path = directory.path();
     shared_run_queue_contract(|| RobustLedger::new(path.join("state.db"), path.join("spool")));
@@ -62,8 +62,8 @@ fn the_robust_ledger_keeps_the_contract_while_the_database_works() {
     let number = Cell::new(0);
     ledger_contract(|| {
         number.set(number.get() + 1);
-        let place = directory.path().join(number.get().to_string());
-        RobustLedger::new(place.join("state.db"), place.join("spool"))
+        let path = directory.path().join(number.get().to_string());
+        RobustLedger::new(path.join("state.db"), path.join("spool"))
     });
     let path = directory.path();
     shared_ledger_contract(|| RobustLedger::new(path.join("state.db"), path.join("spool")));

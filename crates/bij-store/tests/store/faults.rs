@@ -51,8 +51,8 @@ fn assert_complete(directory: &Path, opened: &BTreeSet<u32>, closed: &BTreeSet<u
 
 #[test]
 fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
-    let place = tempfile::tempdir().unwrap();
-    let directory = place.path();
+    let dir = tempfile::tempdir().unwrap();
+    let directory = dir.path();
     let (mut opened, mut closed) = (BTreeSet::new(), BTreeSet::new());
     let mut highest = 0;
     for round in 0..24_u32 {
@@ -83,11 +83,11 @@ fn a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice() {
 
 #[test]
 fn eight_processes_at_once_lose_nothing() {
-    let place = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
     let start = |(number, name): (u32, &String)| {
         let task = Task::RunAttempts { name, first: number * 100, count: 12 };
-        ChildProcess::start(place.path(), &task)
+        ChildProcess::start(directory.path(), &task)
     };
     // All of them create the database at the same time.
     let processes: Vec<_> = (1..).zip(&names).map(start).collect();
@@ -95,8 +95,8 @@ fn eight_processes_at_once_lose_nothing() {
         assert_eq!(process.finish().len(), 24);
     }
     // On a slow disk a process may have waited for too long and used the spool.
-    robust(place.path()).apply_spool().unwrap();
-    let tallies = Reader::new(place.path().join("state.db")).tallies().unwrap();
+    robust(directory.path()).apply_spool().unwrap();
+    let tallies = Reader::new(directory.path().join("state.db")).tallies().unwrap();
     assert_eq!(tallies.len(), 8);
     for tally in tallies.values() {
         assert_eq!((tally.attempts, tally.crashes), (12, 12));
@@ -105,35 +105,35 @@ fn eight_processes_at_once_lose_nothing() {
 
 #[test]
 fn an_end_waits_for_a_database_that_is_locked_for_three_seconds() {
-    let place = tempfile::tempdir().unwrap();
-    let mut ledger = robust(place.path());
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = robust(directory.path());
     ledger.open(&restart("x", 1, 1)).unwrap();
-    let mut other = ChildProcess::start(place.path(), &Task::HoldLock(3000));
+    let mut other = ChildProcess::start(directory.path(), &Task::HoldLock(3000));
     assert_eq!(other.next().as_deref(), Some("held"));
     ledger.close(&closing("x", 1)).unwrap();
-    assert_eq!(spooled(place.path()), 0);
+    assert_eq!(spooled(directory.path()), 0);
     other.finish();
-    assert_complete(place.path(), &[1].into(), &[1].into());
+    assert_complete(directory.path(), &[1].into(), &[1].into());
 }
 
 #[test]
 fn an_end_is_set_aside_where_a_database_is_locked_for_eight_seconds() {
-    let place = tempfile::tempdir().unwrap();
-    let mut ledger = robust(place.path());
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = robust(directory.path());
     ledger.open(&restart("x", 1, 1)).unwrap();
-    let mut other = ChildProcess::start(place.path(), &Task::HoldLock(8000));
+    let mut other = ChildProcess::start(directory.path(), &Task::HoldLock(8000));
     assert_eq!(other.next().as_deref(), Some("held"));
     ledger.close(&closing("x", 1)).unwrap();
-    assert_eq!(spooled(place.path()), 1);
+    assert_eq!(spooled(directory.path()), 1);
     assert_eq!(ledger.tally(&fixture::experiment("x")).unwrap().crashes, 1, "it shows already");
     other.finish();
-    assert_complete(place.path(), &[1].into(), &[1].into());
-    assert_eq!(spooled(place.path()), 0);
+    assert_complete(directory.path(), &[1].into(), &[1].into());
+    assert_eq!(spooled(directory.path()), 0);
 }
 
 #[test]
 fn a_full_disk_costs_nothing() {
-    let place = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // A small file system in a mount namespace of its own.
     let mount = "mkdir disk && mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
     let outer = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"];
@@ -149,7 +149,7 @@ fn a_full_disk_costs_nothing() {
         }
         return;
     }
-    let reports = ChildProcess::start_within(&outer, place.path(), &Task::FillUp).finish();
+    let reports = ChildProcess::start_within(&outer, directory.path(), &Task::FillUp).finish();
     assert_eq!(reports, ["full", "refused", "applied"]);
 }
 
@@ -196,8 +196,8 @@ pub(crate) fn record_attempts_on_a_full_disk() {
 #[test]
 fn a_directory_that_may_not_be_written_costs_nothing() {
     use std::os::unix::fs::PermissionsExt;
-    let place = tempfile::tempdir().unwrap();
-    let directory = place.path();
+    let dir = tempfile::tempdir().unwrap();
+    let directory = dir.path();
     robust(directory).open(&restart("x", 1, 1)).unwrap();
     fs::create_dir(directory.join("spool")).unwrap();
     // Only the spool is writable. Root ignores modes, so the writer then runs as `nobody`.
@@ -224,8 +224,8 @@ fn a_directory_that_may_not_be_written_costs_nothing() {
 
 #[test]
 fn a_damaged_database_is_reported_as_corrupt_and_nothing_panics() {
-    let place = tempfile::tempdir().unwrap();
-    let (good, damaged) = (place.path().join("good.db"), place.path().join("state.db"));
+    let directory = tempfile::tempdir().unwrap();
+    let (good, damaged) = (directory.path().join("good.db"), directory.path().join("state.db"));
     let mut store = Store::open(&good).unwrap();
     for number in 1..=60 {
         store.open(&restart("x", 1, number)).unwrap();
@@ -241,7 +241,7 @@ fn a_damaged_database_is_reported_as_corrupt_and_nothing_panics() {
     for round in 0..48_u64 {
         for suffix in ["", "-wal", "-shm"] {
             let name = format!("state.db{suffix}");
-            drop(fs::remove_file(place.path().join(name)));
+            drop(fs::remove_file(directory.path().join(name)));
         }
         fs::copy(&good, &damaged).unwrap();
         let file = File::options().write(true).open(&damaged).unwrap();
@@ -252,7 +252,7 @@ fn a_damaged_database_is_reported_as_corrupt_and_nothing_panics() {
             file.write_all_at(&noise, round * 7919 * 64 % length).unwrap();
         }
         drop(file);
-        let spool = place.path().join(format!("spool-{round}"));
+        let spool = directory.path().join(format!("spool-{round}"));
         let mut ledger = RobustLedger::new(damaged.clone(), spool);
         assert!(ledger.open(&fresh("y", 1, 1000)).is_ok());
         assert!(ledger.close(&end(&fresh("y", 1, 1000), fixture::oom_kill())).is_ok());

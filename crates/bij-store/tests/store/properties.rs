@@ -164,12 +164,12 @@ proptest! {
         steps in prop::collection::vec(step(), 1..30)
     ) {
         // In memory where possible: no step is about the disk.
-        let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let path = place.path().join("store.db");
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = directory.path().join("store.db");
         let mut model = MemoryLedger::default();
         let mut store = Store::open(&path).unwrap();
-        drop(Store::open(&place.path().join("state.db")).unwrap());
-        let mut ledger = robust(place.path());
+        drop(Store::open(&directory.path().join("state.db")).unwrap());
+        let mut ledger = robust(directory.path());
         let mut lock = None;
         for step in steps {
             match &step {
@@ -187,11 +187,11 @@ proptest! {
                 }
                 Step::Restart => {
                     store = Store::open(&path).unwrap();
-                    ledger = robust(place.path());
+                    ledger = robust(directory.path());
                 }
                 Step::ToggleLock => {
                     lock = match lock {
-                        None => Some(Lock::hold(&place.path().join("state.db"))),
+                        None => Some(Lock::hold(&directory.path().join("state.db"))),
                         Some(lock) => { Lock::release(lock); None }
                     };
                 }
@@ -232,7 +232,7 @@ proptest! {
         }
         drop(lock);
         ledger.apply_spool().unwrap();
-        let store = Store::open(&place.path().join("state.db")).unwrap();
+        let store = Store::open(&directory.path().join("state.db")).unwrap();
         prop_assert_eq!(&content(&store), &content(&model));
         prop_assert_eq!(&events(&store), &events(&model));
     }

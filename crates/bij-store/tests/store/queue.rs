@@ -22,11 +22,11 @@ fn robust(directory: &Path) -> RobustLedger {
 
 #[test]
 fn a_kill_at_any_moment_loses_no_submission_that_was_acknowledged() {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     let mut before = 0;
     for round in 0..16_u64 {
-        let mut victim = ChildProcess::start(place.path(), &Task::Submit { name: "x" });
+        let mut victim = ChildProcess::start(directory.path(), &Task::Submit { name: "x" });
         let mut reports = vec![victim.next().unwrap()];
         thread::sleep(Duration::from_micros(round * 1733 % 29 * 500));
         reports.extend(victim.kill());
@@ -53,8 +53,8 @@ fn a_kill_at_any_moment_loses_no_submission_that_was_acknowledged() {
 
 #[test]
 fn a_locked_database_refuses_and_nothing_has_changed() {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     let mut store = Store::open_with_timeout(&database, Duration::ZERO).unwrap();
     store.submit(&[submission("x")], fixture::at(0)).unwrap();
     let (queue, events) = (store.load().unwrap(), store.events(0, 99).unwrap());
@@ -72,20 +72,20 @@ fn a_locked_database_refuses_and_nothing_has_changed() {
 
 #[test]
 fn a_start_finds_the_run_that_was_let_start_though_the_database_is_locked() {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
     store.submit(&vec![submission("x"); 3], fixture::at(0)).unwrap();
     store.change(&[let_start("x#2", 1)], fixture::at(1)).unwrap();
     let lock = Lock::hold(&database);
-    let mut ledger = robust(place.path());
+    let mut ledger = robust(directory.path());
     let one = fresh("x", 1, 1);
     assert_eq!(ledger.open(&one).unwrap().run.to_string(), "x#2");
     ledger.close(&end(&one, fixture::success())).unwrap();
     let two = fresh("x", 1, 2);
     assert_eq!(ledger.open(&two).unwrap().run.to_string(), "x#1", "then the first that waits");
     // A reader sees it already, except for the events.
-    let reader = Reader::new(database.clone()).with_spool(place.path().join("spool"));
+    let reader = Reader::new(database.clone()).with_spool(directory.path().join("spool"));
     let queue = reader.load().unwrap();
     let states: Vec<_> = queue.runs.iter().map(|queued| queued.state.as_str()).collect();
     assert_eq!(states, ["running", "waiting"]);
@@ -102,8 +102,8 @@ fn a_start_finds_the_run_that_was_let_start_though_the_database_is_locked() {
 
 #[test]
 fn a_reader_finds_an_empty_queue_before_there_is_a_database_and_changes_nothing() {
-    let place = tempfile::tempdir().unwrap();
-    let mut reader = Reader::new(place.path().join("state.db"));
+    let directory = tempfile::tempdir().unwrap();
+    let mut reader = Reader::new(directory.path().join("state.db"));
     assert_eq!(reader.load().unwrap(), bij_core::queue::Queue::default());
     assert_eq!(reader.events(0, 9).unwrap(), []);
     assert_eq!(reader.run_state(&"x".parse().unwrap()).unwrap(), None);
@@ -115,8 +115,8 @@ fn a_reader_finds_an_empty_queue_before_there_is_a_database_and_changes_nothing(
 
 #[test]
 fn one_failing_change_undoes_all_changes_of_the_call() {
-    let place = tempfile::tempdir().unwrap();
-    let database = place.path().join("state.db");
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
     store.submit(&[submission("x")], fixture::at(0)).unwrap();
     let shell = Connection::open(&database).unwrap();

@@ -17,7 +17,7 @@ use crate::child::{ChildProcess, Task, can_run_as_nobody};
 use crate::lock::Lock;
 
 /// A directory as systemd creates it: writable by its owner, readable by all users.
-fn place() -> tempfile::TempDir {
+fn temporary_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     directory
@@ -59,7 +59,7 @@ fn another_user_opens_neither_the_database_nor_its_log() {
         // Only root can become another user; another test checks the modes.
         return;
     }
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     let reports = ChildProcess::start_as_nobody(directory.path(), &Task::Read).finish();
@@ -76,7 +76,7 @@ fn another_user_opens_neither_the_database_nor_its_log() {
 
 #[test]
 fn no_database_is_an_empty_history() {
-    let directory = place();
+    let directory = temporary_directory();
     assert_eq!(read_without_writing(directory.path()), "0 of 0");
     fs::write(directory.path().join("state.db"), "").unwrap();
     assert_eq!(read_without_writing(directory.path()), "0 of 0", "one is just being made");
@@ -84,7 +84,7 @@ fn no_database_is_an_empty_history() {
 
 #[test]
 fn a_reader_without_write_permission_reads_beside_a_writer_and_after_it() {
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     let store = one_more(&database, 1);
     assert_eq!(read_without_writing(directory.path()), "1 of 1", "it is open");
@@ -97,7 +97,7 @@ fn a_reader_without_write_permission_reads_beside_a_writer_and_after_it() {
 
 #[test]
 fn a_reader_without_write_permission_reads_a_database_whose_log_was_removed() {
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     // As `sqlite3 state.db` does when it exits: no log, no index.
@@ -112,7 +112,7 @@ fn a_reader_without_write_permission_reads_a_database_whose_log_was_removed() {
 
 #[test]
 fn a_log_without_an_index_is_an_error_until_a_writer_opens_the_database() {
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     fs::remove_file(directory.path().join("state.db-shm")).unwrap();
@@ -124,7 +124,7 @@ fn a_log_without_an_index_is_an_error_until_a_writer_opens_the_database() {
 
 #[test]
 fn files_have_their_modes_whatever_the_umask_is() {
-    let directory = place();
+    let directory = temporary_directory();
     let umask = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
     let task = Task::RunAttempts { name: "x", first: 1, count: 1 };
     ChildProcess::start_within(&umask, directory.path(), &task).finish();
@@ -140,8 +140,8 @@ fn files_have_their_modes_whatever_the_umask_is() {
 
 #[test]
 fn a_reader_follows_a_database_that_is_made_and_replaced() {
-    let directory = place();
-    let database = directory.path().join("a place with % ? # and é.db");
+    let directory = temporary_directory();
+    let database = directory.path().join("a directory with % ? # and é.db");
     let reader = Reader::new(database.clone());
     assert_eq!(reader.tallies().unwrap().len(), 0);
     drop(one_more(&database, 1));
@@ -158,7 +158,7 @@ fn a_reader_follows_a_database_that_is_made_and_replaced() {
 
 #[test]
 fn a_reader_cannot_write() {
-    let directory = place();
+    let directory = temporary_directory();
     let mut reader = Reader::new(directory.path().join("state.db"));
     let opening = fresh("x", 1, 1);
     assert!(reader.open(&opening).is_err());
@@ -187,7 +187,7 @@ fn scanned(
 
 #[test]
 fn the_chunks_of_a_long_history_make_up_the_whole() {
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     let reader = Reader::new(database.clone());
     let all = AttemptScan::default;
@@ -209,7 +209,7 @@ fn the_chunks_of_a_long_history_make_up_the_whole() {
 
 #[test]
 fn attempts_that_begin_between_two_pieces_are_read_once_and_hide_none() {
-    let directory = place();
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     let mut store = Store::open(&database).unwrap();
     for number in 1..=20 {
@@ -227,8 +227,8 @@ fn attempts_that_begin_between_two_pieces_are_read_once_and_hide_none() {
 }
 
 #[test]
-fn a_scan_tells_that_its_place_is_gone() {
-    let directory = place();
+fn a_scan_after_an_attempt_that_is_gone_is_refused() {
+    let directory = temporary_directory();
     let database = directory.path().join("state.db");
     drop(one_more(&database, 1));
     let lost = AttemptScan { after: Some(fixture::key(1, 9)), ..AttemptScan::default() };
@@ -240,7 +240,7 @@ fn a_scan_tells_that_its_place_is_gone() {
 
 #[test]
 fn what_is_set_aside_reads_in_pieces_as_it_will_be_when_it_is_taken_in() {
-    let directory = place();
+    let directory = temporary_directory();
     let (database, spool) = (directory.path().join("state.db"), directory.path().join("spool"));
     let mut store = Store::open(&database).unwrap();
     let mut openings: Vec<_> =

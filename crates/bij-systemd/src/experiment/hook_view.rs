@@ -169,14 +169,14 @@ async fn system_state(bus: &Bus) -> Result<String, ManagerError> {
 
 async fn has_loaded_units(bus: &Bus) -> Result<bool, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation::new("list the units");
-    Ok(!call(action, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
+    let operation = Operation::new("list the units");
+    Ok(!call(operation, manager.list_units_by_patterns(&[], &[EXPERIMENT_UNITS])).await?.is_empty())
 }
 
 async fn read_service_state(bus: &Bus, unit: &str) -> Result<ServiceState, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation::new("inspect the coordinator");
-    let units = call(action, manager.list_units_by_names(&[unit])).await?;
+    let operation = Operation::new("inspect the coordinator");
+    let units = call(operation, manager.list_units_by_names(&[unit])).await?;
     let (.., active_state, _, _, _, job, _, _) = units.into_iter().next().unwrap_or_default();
     Ok(ServiceState::new(&active_state, job != 0))
 }
@@ -188,10 +188,10 @@ async fn begin_stop(bus: &Bus, id: &ExperimentId) -> Result<(), ManagerError> {
 
 async fn read_unit_facts(bus: &Bus, id: &ExperimentId) -> Result<UnitFacts, ManagerError> {
     let manager = bus.manager().await?;
-    let action = Operation::new("inspect the manager");
+    let operation = Operation::new("inspect the manager");
     let unit = UnitName::from_experiment(id);
     let (properties, state) =
-        tokio::try_join!(bus.unit(&unit), call(action, manager.system_state()))?;
+        tokio::try_join!(bus.unit(&unit), call(operation, manager.system_state()))?;
     let job = match properties.job() {
         // Rare: the type takes a second call, and only while a job exists.
         Some(job) => bus.job_type(job.as_str()).await?,

@@ -8,7 +8,7 @@ use bij_coordinator::{Coordinator, Handle, Now, Ports, RequestError, StartReques
 use bij_core::queue::{Event, GroupName, RunRef};
 use bij_core::request::{
     Act, Admission, AdmissionRequest, CoordinatorStatus, Edit, EventQuery, GroupSetting,
-    GroupStatus, PAGE_LEN, Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
+    GroupStatus, PAGE_LEN, Page, PauseRequest, PowerModeRequest, PowerSet, QueueEntry, QueueQuery,
     RunOutcome, Submit, SubmitOptions, UnitDone, UnitVerb, Why,
 };
 use bij_core::{ExperimentId, InvocationId, Outcome, UNATTRIBUTED_STARTS, Uptime, error_chain};
@@ -176,9 +176,9 @@ impl<P: Ports> QueueCommands for CoordinatorHandler<P> {
         }
     }
 
-    async fn pause(&self, caller: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
+    async fn pause(&self, caller: &Caller, request: PauseRequest) -> Result<bool, Refusal> {
         let by = caller.name.clone();
-        let paused = self.request(move |coordinator, now| coordinator.pause(&pausing, &by, now));
+        let paused = self.request(move |coordinator, now| coordinator.pause(&request, &by, now));
         Ok(paused.await? == Outcome::Changed)
     }
 

@@ -28,8 +28,8 @@ mod message_id {
 /// Id of the explanation for settings that could not be read.
 pub(super) const SETTINGS_REFUSED: &str = "d17043f73d214bd4a639843da5279111";
 
-/// Returns the log level of an event, and the id of its explanation; `None` if the hooks or heat control have logged it
-/// already.
+/// Returns the log level of an event, and the id of its explanation; `None` if the hooks or thermal control have
+/// logged it already.
 fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>)> {
     Some(match kind {
         EventKind::AttemptBegun | EventKind::AttemptEnded | EventKind::Heat => return None,
@@ -55,7 +55,7 @@ fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>
     })
 }
 
-/// Writes a decision of heat control to the journal at once, because its event may have to wait for the store.
+/// Writes a decision of thermal control to the journal at once, because its event may have to wait for the store.
 pub(super) fn log_thermal_decision(ThermalDecision { action, reason }: &ThermalDecision) {
     let level = if action.is_lift() { Level::Info } else { Level::Warn };
     let experiment = action.experiment().map(ToString::to_string);

@@ -36,7 +36,7 @@ fn kind(error: &RequestError) -> RefusalKind {
         E::Over { .. }
         | E::NotWaiting { .. }
         | E::JustStarting { .. }
-        | E::NoPlace { .. }
+        | E::NoPosition { .. }
         | E::PowerInUse { .. }
         | E::DeclaredGroup(_)
         | E::Inadmissible { .. } => RefusalKind::Impossible,

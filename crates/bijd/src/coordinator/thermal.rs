@@ -1,4 +1,4 @@
-//! Heat control: reads the temperatures of the board and carries out the decisions of the ladder, on its own thread.
+//! Thermal control: reads the temperatures of the board and carries out the decisions of the ladder, on its own thread.
 //!
 //! It shares only messages with the loop, and never waits for them. It has its own connection to the service manager,
 //! and needs no store, so it also acts while the disk is full, the database is locked, or the loop waits for either.
@@ -49,7 +49,7 @@ const IDLE_FACTOR: u32 = 4;
 /// Largest number of decisions that wait to be reported to the loop, which keeps no more itself.
 const MAX_UNREPORTED: usize = 256;
 
-/// Heat control that has not started yet.
+/// Thermal control that has not started yet.
 pub(super) struct ThermalControl<P: Ports> {
     pub(super) machine: Hardware,
     pub(super) handle: Handle<P>,
@@ -57,7 +57,7 @@ pub(super) struct ThermalControl<P: Ports> {
     pub(super) host: HostContext,
 }
 
-/// The thread of heat control, which ends when this is dropped.
+/// The thread of thermal control, which ends when this is dropped.
 pub(super) struct ThermalThread {
     /// Ends the thread when it is dropped.
     end: Option<oneshot::Sender<()>>,
@@ -204,7 +204,7 @@ impl<P: Ports> ThermalLoop<P> {
         }
     }
 
-    /// Lifts all restraints and resets the ladder, because heat control is off.
+    /// Lifts all restraints and resets the ladder, because thermal control is off.
     async fn stand_down(&mut self) {
         self.release().await;
         if *self.ladder.level() != ThermalLevel::Normal {

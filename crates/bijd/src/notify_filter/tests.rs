@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A filter between two sockets, and a tree in which this process is in an experiment's unit.
-struct Room {
+struct TestFilter {
     directory: tempfile::TempDir,
     socket: UnixDatagram,
     manager: UnixDatagram,
     filter: Filter,
 }
 
-impl Room {
+impl TestFilter {
     fn new(group: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -49,92 +49,92 @@ const UNIT: &str = "/brain.slice/brain-experiment@a.service";
 
 #[test]
 fn messages_of_an_experiment_are_reduced_to_allowed_assignments() {
-    let mut room = Room::new(UNIT);
-    room.send("READY=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=up");
-    room.send("WATCHDOG_USEC=0");
-    room.send("WATCHDOG=1\nMAINPID=1");
-    room.filter.read(&room.socket).unwrap();
-    assert_eq!(room.received(), ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
+    let mut test = TestFilter::new(UNIT);
+    test.send("READY=1\nEXTEND_TIMEOUT_USEC=60000000\nSTATUS=up");
+    test.send("WATCHDOG_USEC=0");
+    test.send("WATCHDOG=1\nMAINPID=1");
+    test.filter.read(&test.socket).unwrap();
+    assert_eq!(test.received(), ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
 }
 
 #[test]
 fn messages_of_other_processes_are_dropped() {
-    let mut room = Room::new("/user.slice/user-1000.slice/session-1.scope");
-    room.send("READY=1");
-    room.filter.read(&room.socket).unwrap();
-    assert!(room.received().is_empty() && room.filter.units.is_empty());
+    let mut test = TestFilter::new("/user.slice/user-1000.slice/session-1.scope");
+    test.send("READY=1");
+    test.filter.read(&test.socket).unwrap();
+    assert!(test.received().is_empty() && test.filter.units.is_empty());
 }
 
 #[tokio::test]
 async fn a_sender_waits_until_the_manager_has_processed_its_messages() {
-    let mut room = Room::new(UNIT);
-    let sender = ManagerSocket::new(&room.directory.path().join("filter")).unwrap();
+    let mut test = TestFilter::new(UNIT);
+    let sender = ManagerSocket::new(&test.directory.path().join("filter")).unwrap();
     let answer = || pipe::Receiver::from_owned_fd(sender.barrier().unwrap()).unwrap();
-    room.send("READY=1");
+    test.send("READY=1");
     let first = answer();
-    assert!(room.filter.read(&room.socket).unwrap());
+    assert!(test.filter.read(&test.socket).unwrap());
     let wait = Duration::from_millis(50);
     assert!(timeout(wait, first.readable()).await.is_err(), "the manager has not answered");
-    assert_eq!(room.received(), ["READY=1", "BARRIER=1"]);
+    assert_eq!(test.received(), ["READY=1", "BARRIER=1"]);
     timeout(BARRIER_TIMEOUT / 2, first.readable())
         .await
         .expect("the manager has answered")
         .unwrap();
     // Senders over the limit, and processes of no unit, do not wait.
-    let barriers = Arc::clone(&room.filter.barriers);
+    let barriers = Arc::clone(&test.filter.barriers);
     let all = barriers.try_acquire_many(u32::try_from(MAX_BARRIERS).unwrap()).unwrap();
     let last = answer();
-    room.filter.read(&room.socket).unwrap();
+    test.filter.read(&test.socket).unwrap();
     timeout(wait, last.readable()).await.expect("it does not wait").unwrap();
     drop(all);
-    room.filter.senders = Senders::new(Path::new("/nonexistent"), Instant::now());
+    test.filter.senders = Senders::new(Path::new("/nonexistent"), Instant::now());
     let stranger = answer();
-    room.filter.read(&room.socket).unwrap();
+    test.filter.read(&test.socket).unwrap();
     timeout(wait, stranger.readable()).await.expect("it does not wait").unwrap();
 }
 
 #[test]
 fn a_flood_is_read_quickly_and_its_last_status_arrives() {
-    let mut room = Room::new(UNIT);
+    let mut test = TestFilter::new(UNIT);
     for step in 0..1000 {
-        room.send(&format!("STATUS={step}"));
+        test.send(&format!("STATUS={step}"));
         if step % 8 == 0 {
-            room.filter.read(&room.socket).unwrap();
+            test.filter.read(&test.socket).unwrap();
         }
     }
-    room.filter.read(&room.socket).unwrap();
-    assert!(room.received().len() < 20);
+    test.filter.read(&test.socket).unwrap();
+    assert!(test.received().len() < 20);
     let now = Instant::now();
-    let due = room.filter.due(now).unwrap();
+    let due = test.filter.due(now).unwrap();
     assert!(due <= now + Duration::from_secs(1));
-    room.filter.send_due(due);
-    assert_eq!(room.received(), ["STATUS=999"]);
-    assert_eq!(room.filter.due(due), None);
+    test.filter.send_due(due);
+    assert_eq!(test.received(), ["STATUS=999"]);
+    assert_eq!(test.filter.due(due), None);
 }
 
 #[test]
 fn a_unit_without_messages_is_forgotten() {
-    let mut room = Room::new(UNIT);
-    room.send("READY=1");
-    room.filter.read(&room.socket).unwrap();
-    room.filter.forget(Instant::now());
-    assert_eq!(room.filter.units.len(), 1);
-    room.filter.forget(Instant::now() + FORGET_AFTER);
-    assert!(room.filter.units.is_empty());
+    let mut test = TestFilter::new(UNIT);
+    test.send("READY=1");
+    test.filter.read(&test.socket).unwrap();
+    test.filter.forget(Instant::now());
+    assert_eq!(test.filter.units.len(), 1);
+    test.filter.forget(Instant::now() + FORGET_AFTER);
+    assert!(test.filter.units.is_empty());
 }
 
 #[test]
 fn a_manager_with_a_full_queue_gets_the_message_later() {
-    let mut room = Room::new(UNIT);
+    let mut test = TestFilter::new(UNIT);
     let clog = UnixDatagram::unbound().unwrap();
     clog.set_nonblocking(true).unwrap();
-    while clog.send_to(b"X=1", room.directory.path().join("manager")).is_ok() {}
-    room.send("READY=1");
-    room.filter.read(&room.socket).unwrap();
-    assert!(!room.received().contains(&"READY=1".to_owned()));
-    let due = room.filter.due(Instant::now()).unwrap();
-    room.filter.send_due(due);
-    assert_eq!(room.received(), ["READY=1"]);
+    while clog.send_to(b"X=1", test.directory.path().join("manager")).is_ok() {}
+    test.send("READY=1");
+    test.filter.read(&test.socket).unwrap();
+    assert!(!test.received().contains(&"READY=1".to_owned()));
+    let due = test.filter.due(Instant::now()).unwrap();
+    test.filter.send_due(due);
+    assert_eq!(test.received(), ["READY=1"]);
 }
 
 #[test]

@@ -162,9 +162,9 @@ fn codes(output: &str) -> BTreeMap<usize, i32> {
 fn every_caller_may_do_what_the_table_says(guest: &Guest) -> Result<Next, Failure> {
     create_attackers()?;
     let rows = table()?;
-    let told: Vec<&str> = rows.iter().map(|(row, _)| row.as_str()).collect();
+    let documented: Vec<&str> = rows.iter().map(|(row, _)| row.as_str()).collect();
     let tried: Vec<&str> = TRIALS.iter().map(|trial| trial.row).collect();
-    ensure_eq!(told, tried, "the rows of SECURITY.md and of this scenario");
+    ensure_eq!(documented, tried, "the rows of SECURITY.md and of this scenario");
     define_script(
         "callers_x",
         "exit 0",
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn the_table_is_read_and_every_row_has_a_trial() {
         let rows = super::table().unwrap();
-        let told: Vec<&str> = rows.iter().map(|(row, _)| row.as_str()).collect();
+        let documented: Vec<&str> = rows.iter().map(|(row, _)| row.as_str()).collect();
         let tried: Vec<&str> = super::TRIALS.iter().map(|trial| trial.row).collect();
-        assert_eq!(told, tried);
+        assert_eq!(documented, tried);
         assert!(rows.iter().all(|(_, may)| may.len() == 4));
     }
 }

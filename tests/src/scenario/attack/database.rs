@@ -59,9 +59,9 @@ fn replaced_database_is_noticed(guest: &Guest) -> Result<Next, Failure> {
         define_script(id, "true", "")?;
     }
     run("bij", ["pause"])?.success()?;
-    let told = with_replacements(guest, before);
+    let result = with_replacements(guest, before);
     run("bij", ["resume"])?;
-    told
+    result
 }
 
 fn with_replacements(guest: &Guest, ids: [&str; 4]) -> Result<Next, Failure> {
@@ -100,9 +100,9 @@ a.backup(b); b.close()'"
     kill_coordinator(guest)?;
     ensure!(is_queued(old)? && is_queued(new)?, "the backup was not taken up: {:?}", queue()?);
     ensure!(!is_queued(late)? && !is_queued(gone)?, "runs of the other database: {:?}", queue()?);
-    let told = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", COORDINATOR])?;
+    let journal = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", COORDINATOR])?;
     for id in [late, gone] {
-        ensure!(told.stdout().contains(&format!("{id}#1")), "nothing tells that {id}#1 is lost");
+        ensure!(journal.stdout().contains(&format!("{id}#1")), "nothing tells that {id}#1 is lost");
     }
     // And the other one is as whole as it was, without its log: its last runs are in it.
     let aside = contents(&format!("{DATABASE}.aside"))?;
@@ -160,8 +160,8 @@ fn while_garbage(guest: &Guest, id: &str) -> Result<(), Failure> {
     })?;
     systemctl("start", id)?;
     ensure_eq!(property(&unit(id), "ActiveState")?, "inactive", "the one that waits for its gates");
-    let told = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", &unit(id)])?;
-    told.says("state database")?;
+    let journal = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", &unit(id)])?;
+    journal.says("state database")?;
     kill_coordinator(guest)?;
     systemctl("start", id)?;
     ensure_eq!(property(&unit(id), "ActiveState")?, "inactive", "the same after a kill");

@@ -295,7 +295,7 @@ fn by_every_way(guest: &Guest) -> Result<Next, Failure> {
     Ok(Next::Done)
 }
 
-/// A life that fails is recorded as failed, whatever an operator's drop-in sets for the whole unit. A
+/// An attempt that fails is recorded as failed, whatever an operator's drop-in sets for the whole unit. A
 /// definition cannot set these names.
 fn forged_results_are_not_believed(guest: &Guest) -> Result<Next, Failure> {
     let id = "forged_by_operator";

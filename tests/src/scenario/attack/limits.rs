@@ -52,16 +52,20 @@ pub(super) fn define_sleeper(id: &str) -> Result<(), Failure> {
     define_script(id, "echo it lives; exec sleep 86400", LIMITS)
 }
 
-/// Checks that a unit lives the life that it did, and is held to [`LIMITS`] by PID 1, and by the
+/// Checks that a unit runs in the invocation that it did, and is held to [`LIMITS`] by PID 1, and by the
 /// kernel where this machine has a hierarchy of its own.
 pub(super) fn ensure_limited(
     guest: &Guest,
     id: &str,
-    life: &str,
+    invocation: &str,
     after: &str,
 ) -> Result<(), Failure> {
     let unit = unit(id);
-    ensure_eq!(property(&unit, "InvocationID")?, life, "the life of {id} after {after}");
+    ensure_eq!(
+        property(&unit, "InvocationID")?,
+        invocation,
+        "the invocation of {id} after {after}"
+    );
     ensure_eq!(property(&unit, "ActiveState")?, "active", "{id} after {after}");
     for (name, value) in SETTINGS {
         ensure_eq!(property(&unit, name)?, *value, "{name} of {id} after {after}");
@@ -80,7 +84,7 @@ pub(super) fn ensure_limited(
     Ok(())
 }
 
-/// Starts an experiment and returns its life.
+/// Starts an experiment and returns its invocation.
 pub(super) fn start(id: &str) -> Result<String, Failure> {
     systemctl("start", id)?.success()?;
     property(&unit(id), "InvocationID")
@@ -101,8 +105,8 @@ fn definition(id: &str) -> PathBuf {
 fn outlive_definitions(guest: &Guest) -> Result<Next, Failure> {
     let (id, path) = ("limits_kept", definition("limits_kept"));
     define_sleeper(id)?;
-    let life = start(id)?;
-    ensure_limited(guest, id, &life, "its start")?;
+    let invocation = start(id)?;
+    ensure_limited(guest, id, &invocation, "its start")?;
     ensure_eq!(property(&unit(id), "NeedDaemonReload")?, "no", "NeedDaemonReload after a start");
     let folder = DEFINITIONS;
     for (what, script) in [
@@ -129,7 +133,7 @@ fn outlive_definitions(guest: &Guest) -> Result<Next, Failure> {
     ] {
         sh(&script)?.success()?;
         daemon_reload()?;
-        ensure_limited(guest, id, &life, what)?;
+        ensure_limited(guest, id, &invocation, what)?;
     }
     sh(&format!("rm -rf {folder}; mv {folder}.away {folder}; rm -r {folder}/limits_*"))?
         .success()?;
@@ -153,16 +157,16 @@ fn outlive_definitions(guest: &Guest) -> Result<Next, Failure> {
 fn edit_holds_later(guest: &Guest) -> Result<Next, Failure> {
     let id = "limits_edited";
     define_sleeper(id)?;
-    let life = start(id)?;
+    let invocation = start(id)?;
     let edited =
         LIMITS.replace("60M", "30M").replace("77", "44").replace("delay = \"7s\"", "delay = \"0\"");
     define_script(id, "echo it lives; exec sleep 600", &edited)?;
     daemon_reload()?;
-    ensure_limited(guest, id, &life, "an edit and a reload")?;
+    ensure_limited(guest, id, &invocation, "an edit and a reload")?;
     // Another unit's start reloads as well.
     define_sleeper("limits_neighbour")?;
     start("limits_neighbour")?;
-    ensure_limited(guest, id, &life, "a neighbour's first start")?;
+    ensure_limited(guest, id, &invocation, "a neighbour's first start")?;
     systemctl("restart", id)?.success()?;
     ensure_eq!(property(&unit(id), "MemoryMax")?, "31457280", "MemoryMax after a restart");
     ensure_eq!(property(&unit(id), "NeedDaemonReload")?, "no", "NeedDaemonReload after a restart");
@@ -181,19 +185,19 @@ fn edit_holds_later(guest: &Guest) -> Result<Next, Failure> {
 fn outlive_operators(guest: &Guest) -> Result<Next, Failure> {
     let id = "limits_operated";
     define_sleeper(id)?;
-    let life = start(id)?;
+    let invocation = start(id)?;
     let unit = unit(id);
     run("systemctl", ["set-property", "--runtime", &unit, "MemoryMax=50M"])?.success()?;
     override_unit(id, "[Service]\nTasksMax=33\n")?;
     ensure_eq!(property(&unit, "MemoryMax")?, "52428800", "MemoryMax by set-property");
     ensure_eq!(property(&unit, "TasksMax")?, "33", "TasksMax by an override");
     run("systemctl", ["revert", &unit])?.success()?;
-    ensure_limited(guest, id, &life, "systemctl revert")?;
+    ensure_limited(guest, id, &invocation, "systemctl revert")?;
     sh("systemctl daemon-reexec")?.success()?;
-    ensure_limited(guest, id, &life, "systemctl daemon-reexec")?;
+    ensure_limited(guest, id, &invocation, "systemctl daemon-reexec")?;
     for text in ["", "[Service]\n", "garbage\n\0\n"] {
         override_unit(id, text)?;
-        ensure_limited(guest, id, &life, "an override that says nothing")?;
+        ensure_limited(guest, id, &invocation, "an override that says nothing")?;
     }
     Ok(Next::Done)
 }
@@ -204,9 +208,9 @@ pub(super) fn on_a_full_run<T>(what: impl FnOnce() -> Result<T, Failure>) -> Res
         head -c 100M /dev/zero >/run/ballast || true
         dd if=/dev/zero of=/run/ballast.rest bs=1 count=8192 2>/dev/null || true")?
     .success()?;
-    let told = what();
+    let result = what();
     sh("rm /run/ballast /run/ballast.rest; mount -o remount,size=20% /run")?.success()?;
-    told
+    result
 }
 
 /// With /run full everything that runs keeps its limits, a start of an edited definition fails with the
@@ -219,7 +223,7 @@ fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
         define_script(edited, "exec sleep 600", &format!("user = \"nobody\"\n{limits}"))
     };
     define_edited(LIMITS)?;
-    let life = start(id)?;
+    let invocation = start(id)?;
     start(edited)?;
     systemctl("stop", edited)?.success()?;
     define_edited(&LIMITS.replace("77", "78"))?;
@@ -227,7 +231,7 @@ fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
         fs::write(definition(id), "broken = [")?;
         // PID 1 itself refuses to reload without room.
         run("systemctl", ["daemon-reload"])?;
-        ensure_limited(guest, id, &life, "a reload on a full /run")?;
+        ensure_limited(guest, id, &invocation, "a reload on a full /run")?;
         let started = systemctl("start", edited)?;
         ensure!(!started.succeeded(), "{edited} was started, or passed over in silence");
         run("bij", ["start", edited])?.says("No space left on device")?;
@@ -236,7 +240,7 @@ fn outlive_a_full_run(guest: &Guest) -> Result<Next, Failure> {
     })?;
     wait_for_line(guest, edited, "df -h /run")?;
     daemon_reload()?;
-    ensure_limited(guest, id, &life, "a reload with room again")?;
+    ensure_limited(guest, id, &invocation, "a reload with room again")?;
     systemctl("start", edited)?.success()?;
     ensure_eq!(property(&unit(edited), "TasksMax")?, "78", "TasksMax of the edited definition");
     Ok(Next::Done)
@@ -258,14 +262,14 @@ fn full_run_is_queued(guest: &Guest) -> Result<Next, Failure> {
         })?;
         let journal = ["-b", "-o", "cat", "--no-pager", "-u", "brain-experiment-coordinator"];
         guest.wait_for("the reason in the journal", SOON, || {
-            let told = run("journalctl", journal)?;
+            let output = run("journalctl", journal)?;
             let reason = "could not prepare its start: is /run or a disk full";
-            Ok(told.stdout().contains(reason).then_some(()))
+            Ok(output.stdout().contains(reason).then_some(()))
         })?;
         // It tells the last failure, as soon as there has been one.
         guest.wait_for("the remedy", SOON, || {
-            let told = run("bij", ["start", id])?;
-            Ok(told.says("df -h /run").is_ok().then_some(()))
+            let start = run("bij", ["start", id])?;
+            Ok(start.says("df -h /run").is_ok().then_some(()))
         })
     })?;
     guest
@@ -284,12 +288,12 @@ fn start_on_a_full_disk(guest: &Guest) -> Result<Next, Failure> {
     sh("systemctl stop brain-experiment-coordinator
         mount -t tmpfs -o size=4m,mode=0755 none /var/lib/brain-in-jar")?
     .success()?;
-    let told = start_without_room(guest, id);
+    let result = start_without_room(guest, id);
     sh("systemctl stop 'brain-experiment@*.service'
         umount -l /var/lib/brain-in-jar
         systemctl start brain-experiment-coordinator")?
     .success()?;
-    told
+    result
 }
 
 fn start_without_room(guest: &Guest, id: &str) -> Result<Next, Failure> {

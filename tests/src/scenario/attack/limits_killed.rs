@@ -53,7 +53,7 @@ impl Load {
     }
 }
 
-/// What runs keeps its life and its limits, and each acknowledged run ends by itself.
+/// What runs keeps its invocation and its limits, and each acknowledged run ends by itself.
 fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
     let Load { rounds, sleepers, experiments, runs_of_each } = Load::new(guest);
     sh("systemctl start brain-experiment-coordinator")?.success()?;
@@ -66,7 +66,7 @@ fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
         define_sleeper(id)?;
     }
     render_all()?;
-    let lives: BTreeMap<&String, String> =
+    let invocations: BTreeMap<&String, String> =
         sleepers.iter().map(|id| Ok((id, start(id)?))).collect::<Result<_, Failure>>()?;
     let ids: Vec<String> = (0..experiments).map(|n| format!("killed_run_{n}")).collect();
     let edit = |round: u32| ids.iter().try_for_each(|id| edited(id, round));
@@ -93,8 +93,8 @@ fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
             killed += u32::from(signal("KILL", &hook)?);
         }
         if round % 10 == 0 {
-            for (id, life) in &lives {
-                ensure_limited(guest, id, life, &format!("{round} killed hooks"))?;
+            for (id, invocation) in &invocations {
+                ensure_limited(guest, id, invocation, &format!("{round} killed hooks"))?;
             }
         }
     }
@@ -112,14 +112,14 @@ fn outlive_killed_hooks(guest: &Guest) -> Result<Next, Failure> {
             other_ends += of_run.len() - 1;
         }
     }
-    for (id, life) in &lives {
-        ensure_limited(guest, id, life, "all of it")?;
+    for (id, invocation) in &invocations {
+        ensure_limited(guest, id, invocation, "all of it")?;
     }
     guest.tell(format!(
         "{rounds} rounds over {} running experiments: {killed} hooks killed, {hung} of them after they \
          hung; {} acknowledged runs, all ended by themselves, after {other_ends} attempts that a killed \
          hook ended",
-        lives.len(),
+        invocations.len(),
         acknowledged.len()
     ));
     Ok(Next::Done)

@@ -112,8 +112,8 @@ fn forged_lines(guest: &Guest) -> Result<Next, Failure> {
     }
     forge(guest)?;
     sh("journalctl --sync")?.success()?;
-    let told = sh("journalctl -b -o cat --no-pager | grep -c '^forged-'")?.success()?;
-    ensure_eq!(told.stdout().trim(), (3 * FORGED).to_string(), "forged records in the journal");
+    let count = sh("journalctl -b -o cat --no-pager | grep -c '^forged-'")?.success()?;
+    ensure_eq!(count.stdout().trim(), (3 * FORGED).to_string(), "forged records in the journal");
     systemctl("stop", VICTIM)?.success()?;
     for follower in followers {
         follower.wait_for(guest, "Stopped")?;

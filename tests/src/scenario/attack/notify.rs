@@ -173,7 +173,7 @@ const VARIANTS: &[(&str, &str, &str)] = &[
 /// How much later than promised an end may come, at native speed.
 const LATE: Duration = Duration::from_secs(4);
 
-/// How long the main process of the last life of a unit ran.
+/// How long the main process of the last attempt of a unit ran.
 fn ran_for(id: &str) -> Result<Duration, Failure> {
     let micros = |name| -> Result<u64, Failure> {
         let text = property(&unit(id), name)?;

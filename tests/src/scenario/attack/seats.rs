@@ -152,8 +152,8 @@ fn sockets_that_linger(guest: &Guest) -> Result<Next, Failure> {
     write(std::path::Path::new("/run/linger.py"), LINGER)?;
     sh("systemd-run --quiet --unit=attack-linger python3 /run/linger.py")?.success()?;
     let outcome = guest.wait_for("the attack", SOON, || {
-        let told = sh("journalctl -b -o cat -u attack-linger")?;
-        Ok(told.stdout().contains("attacked").then_some(()))
+        let journal = sh("journalctl -b -o cat -u attack-linger")?;
+        Ok(journal.stdout().contains("attacked").then_some(()))
     });
     let begun = Instant::now();
     let answered = super::as_member("bij pause; bij resume; bij --json queue");
@@ -213,8 +213,8 @@ fn absent_answer_is_no_yes(guest: &Guest) -> Result<Next, Failure> {
         .success()?;
     let _ = started?;
     ensure_eq!(state?, "inactive", "the one that could not ask");
-    let told = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", &unit(second)])?;
-    told.says("does not answer")?;
+    let journal = run("journalctl", ["-b", "-o", "cat", "--no-pager", "-u", &unit(second)])?;
+    journal.says("does not answer")?;
     guest.wait_for("the start in the queue", SOON, || {
         Ok(queue()?.iter().any(|row| row["experiment"] == second).then_some(()))
     })?;
@@ -230,7 +230,7 @@ fn many_askers(guest: &Guest) -> Result<Next, Failure> {
     let id = "attack_askers";
     define_script(id, "true", "")?;
     run("bij", ["pause"])?.success()?;
-    let told = with_a_long_queue(guest, id);
+    let result = with_a_long_queue(guest, id);
     sh("systemctl stop attack-askers 2>/dev/null || true")?;
     let runs: Vec<String> = queue()?
         .iter()
@@ -242,7 +242,7 @@ fn many_askers(guest: &Guest) -> Result<Next, Failure> {
         run("bij", ["cancel"].into_iter().chain(some.iter().map(String::as_str)))?.success()?;
     }
     run("bij", ["resume"])?.success()?;
-    told
+    result
 }
 
 fn with_a_long_queue(guest: &Guest, id: &str) -> Result<Next, Failure> {

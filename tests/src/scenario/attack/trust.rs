@@ -204,7 +204,7 @@ fn what_others_can_write_settles_nothing(guest: &Guest) -> Result<Next, Failure>
     has_run();
     for Opening { open, close, says } in OPENINGS {
         sh(open)?.success()?;
-        let told = (|| {
+        let result = (|| {
             let mut checked = run("bij", ["check", "trust_x"])?.code(101)?;
             for text in *says {
                 checked = checked.says(text)?;
@@ -220,7 +220,7 @@ fn what_others_can_write_settles_nothing(guest: &Guest) -> Result<Next, Failure>
         })();
         sh(close)?.success()?;
         systemctl("reset-failed", "trust_x")?;
-        told?;
+        result?;
     }
     // The settings themselves: a stranger's file is refused, and the old ones stay in force.
     {

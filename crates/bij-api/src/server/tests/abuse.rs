@@ -65,7 +65,7 @@ async fn two_hundred_clients_are_served_at_the_same_time() {
 #[tokio::test]
 async fn idle_connections_do_not_block_other_clients() {
     let model = Served::start();
-    let owners = model.room.path().join("owner.sock");
+    let owners = model.directory.path().join("owner.sock");
     let listener = Listener::bind_owners(&owners).unwrap();
     let (_newest, watched) = watch::channel(0);
     let uid = nix::unistd::geteuid().as_raw();

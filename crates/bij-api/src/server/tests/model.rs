@@ -10,8 +10,9 @@ use bij_core::queue::{
 use bij_core::request::{
     Act, Admission, AdmissionRequest, AttemptsPart, AttemptsQuery, BoardQuery, CoordinatorStatus,
     Edit, EventQuery, GroupSetting, GroupStatus, HISTORY_PAGE_LEN, Minutes, MinutesQuery, PAGE_LEN,
-    Page, Pausing, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample, RunOutcome,
-    Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why, ZoneSample,
+    Page, PauseRequest, PowerModeRequest, PowerSet, QueueEntry, QueueQuery, RecordedSample,
+    RunOutcome, Submit, SubmitOptions, TalliesQuery, UnitDone, UnitVerb, WaitReason, Why,
+    ZoneSample,
 };
 use bij_core::{
     Attempt, AttemptKey, AttemptNumber, BoardMinute, BootId, Bytes, ExperimentId, InvocationId,
@@ -158,14 +159,14 @@ impl State {
     }
 
     fn add(&mut self, submit: Submit, by: &str) -> QueueEntry {
-        let place = i64::try_from(self.runs.len()).unwrap();
+        let position = i64::try_from(self.runs.len()).unwrap();
         let earlier = self.runs.iter().filter(|run| run.run.experiment == submit.experiment);
         let number = RunNumber(u32::try_from(earlier.count()).unwrap() + 1);
         let run = QueuedRun {
             run: RunId { experiment: submit.experiment, number },
             state: QueueState::Waiting,
             terms: Terms { priority: submit.priority.unwrap_or(0), ..Terms::default() },
-            place: QueuePosition(place),
+            position: QueuePosition(position),
             bypassed: 0,
             submitted: then(),
             extras: submit.extras,
@@ -207,7 +208,7 @@ impl QueueQueries for Model {
     async fn why(&self, run: RunRef) -> Result<Why, Refusal> {
         let mut state = self.state();
         let found = state.find(&run)?.clone();
-        let ahead = state.runs.iter().filter(|other| other.place < found.place);
+        let ahead = state.runs.iter().filter(|other| other.position < found.position);
         Ok(Why { ahead: ahead.map(|other| other.run.clone()).collect(), entry: entry(&found) })
     }
 
@@ -341,8 +342,8 @@ impl QueueCommands for Model {
         done.collect()
     }
 
-    async fn pause(&self, _: &Caller, pausing: Pausing) -> Result<bool, Refusal> {
-        Ok(std::mem::replace(&mut self.state().paused, pausing.paused) != pausing.paused)
+    async fn pause(&self, _: &Caller, request: PauseRequest) -> Result<bool, Refusal> {
+        Ok(std::mem::replace(&mut self.state().paused, request.paused) != request.paused)
     }
 
     async fn set_group(&self, _: &Caller, setting: GroupSetting) -> Result<bool, Refusal> {

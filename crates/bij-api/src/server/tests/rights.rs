@@ -2,8 +2,8 @@
 
 use bij_core::queue::RunRef;
 use bij_core::request::{
-    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, Pausing, PowerModeRequest, QueueQuery,
-    Submit, SubmitOptions, UnitVerb,
+    Act, AdmissionRequest, Edit, EventQuery, GroupSetting, PauseRequest, PowerModeRequest,
+    QueueQuery, Submit, SubmitOptions, UnitVerb,
 };
 
 use super::*;
@@ -27,7 +27,7 @@ async fn a_user_without_rights_may_only_query() {
     denied("dry run", client.submit(&submission, SubmitOptions { dry_run: true }).await);
     denied("edit", client.edit(&run, &Edit::default()).await);
     denied("act", client.act(&Act::Cancel, std::slice::from_ref(&run)).await);
-    denied("pause", client.pause(&Pausing { group: None, paused: true }).await);
+    denied("pause", client.pause(&PauseRequest { group: None, paused: true }).await);
     let group = GroupSetting { name: "g".parse().unwrap(), slots: None };
     denied("set group", client.set_group(&group).await);
     denied("remove group", client.remove_group(&group.name).await);

@@ -4,8 +4,8 @@ use bij_core::port::AttemptScan;
 use bij_core::queue::RunRef;
 use bij_core::request::{
     Act, AdmissionRequest, AttemptsQuery, Edit, EntryState, EventQuery, GroupSetting,
-    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, Pausing, PowerModeRequest, QueueEntry, QueueQuery, Submit,
-    SubmitOptions,
+    HISTORY_PAGE_LEN, MoveTo, PAGE_LEN, PauseRequest, PowerModeRequest, QueueEntry, QueueQuery,
+    Submit, SubmitOptions,
 };
 
 use super::*;
@@ -109,9 +109,9 @@ async fn every_other_call_arrives_and_is_answered() {
     }
     let behind = Act::Move { to: MoveTo::Behind("x1#1".parse().unwrap()) };
     client.act(&behind, &[run("x0")]).await.unwrap();
-    let pausing = Pausing { group: None, paused: true };
-    assert!(client.pause(&pausing).await.unwrap());
-    assert!(!client.pause(&pausing).await.unwrap(), "it was so already");
+    let request = PauseRequest { group: None, paused: true };
+    assert!(client.pause(&request).await.unwrap());
+    assert!(!client.pause(&request).await.unwrap(), "it was so already");
     let group = GroupSetting { name: "gpu".parse().unwrap(), slots: Some(1) };
     assert!(client.set_group(&group).await.unwrap());
     assert_eq!(client.groups().await.unwrap()[0].slots, Some(1));
@@ -180,8 +180,8 @@ async fn unread_changes_delay_no_answer() {
 
 #[tokio::test]
 async fn a_missing_coordinator_differs_from_a_killed_one() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("coordinator.sock");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("coordinator.sock");
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
     // Dropping it leaves the socket file, as SIGKILL does.
@@ -189,7 +189,11 @@ async fn a_missing_coordinator_differs_from_a_killed_one() {
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NotListening), "{error:?}");
     let next = Listener::bind(&path).unwrap();
-    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
     next.remove();
     let error = Client::connect(&path).await.unwrap_err();
     assert!(matches!(error, ClientError::NoCoordinator), "{error:?}");
@@ -197,8 +201,8 @@ async fn a_missing_coordinator_differs_from_a_killed_one() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_times_out() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("coordinator.sock");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("coordinator.sock");
     let _listener = Listener::bind(&path).unwrap();
     tokio::time::pause();
     let error = Client::connect(&path).await.unwrap_err();

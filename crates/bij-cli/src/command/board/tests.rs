@@ -143,9 +143,9 @@ fn a_board_is_shown_as_json() {
 }
 
 /// Asserts that every key without a value has a reason.
-fn assert_reasons(place: &str, value: &Value) {
+fn assert_reasons(path: &str, value: &Value) {
     match value {
-        Value::Array(entries) => entries.iter().for_each(|entry| assert_reasons(place, entry)),
+        Value::Array(entries) => entries.iter().for_each(|entry| assert_reasons(path, entry)),
         Value::Object(object) => {
             for (key, inner) in object.iter().filter(|(key, _)| *key != "why") {
                 let reason = match &object.get("why") {
@@ -155,9 +155,9 @@ fn assert_reasons(place: &str, value: &Value) {
                 };
                 assert!(
                     !inner.is_null() || reason.is_some(),
-                    "{place}.{key} is null and has no reason"
+                    "{path}.{key} is null and has no reason"
                 );
-                assert_reasons(&format!("{place}.{key}"), inner);
+                assert_reasons(&format!("{path}.{key}"), inner);
             }
         }
         _ => {}

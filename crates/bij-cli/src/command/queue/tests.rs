@@ -21,7 +21,7 @@ pub(crate) fn entry(run: &str, state: EntryState, gates: &[(&str, &str)]) -> Que
         submitted: "2026-11-23T21:10:05Z".parse().ok(),
         by: Some("alice (uid 1000)".to_owned()),
         origin: Some(Origin::Submit),
-        place: Some(7),
+        position: Some(7),
         memory: "8G".parse().ok(),
         waiting_on: waiting_on.collect(),
         ..QueueEntry::ended(run, RunEnd::Success)

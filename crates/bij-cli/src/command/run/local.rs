@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::cgroup_place::cgroup_place;
+use super::cgroup_location::cgroup_location;
 use super::screen::{LiveState, Screen, StdoutReader};
 use super::signals::{Interrupt, Interrupts};
 use crate::args::ShellArgs;
@@ -38,7 +38,7 @@ pub(super) async fn run(
     let definitions = context.definitions().clone();
     let shim = ShimCommand::current_program([SHIM]);
     let mut options = Options::default();
-    options.place = cgroup_place().await;
+    options.cgroup_location = cgroup_location().await;
     if shell.clean_env {
         options.environment.retain(|name, _| !name.to_str().is_some_and(is_tool_variable));
         options.environment.insert("PATH".into(), DEFAULT_PATH.into());

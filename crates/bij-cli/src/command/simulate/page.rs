@@ -1,4 +1,4 @@
-//! The result of a simulation of the heat ladder.
+//! The result of a simulation of the thermal ladder.
 
 use std::io::{self, Write};
 

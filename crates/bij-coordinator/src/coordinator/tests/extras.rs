@@ -1,4 +1,4 @@
-//! What members lay over a definition.
+//! Extras of members.
 
 use bij_core::queue::QueueState;
 use bij_core::request::{Act, QueueEntry, Submit, SubmitOptions};

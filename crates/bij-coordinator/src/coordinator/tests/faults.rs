@@ -1,8 +1,8 @@
-//! What fails at any moment, and what is lost by it: nothing.
+//! Faults of the ports, and restarts of the coordinator: no run is lost.
 
 use bij_core::port::{Ledger, Opening, UnitManager};
 use bij_core::queue::{EventKind, GoingDown, QueueState};
-use bij_core::request::{Act, Pausing, Submit};
+use bij_core::request::{Act, PauseRequest, Submit};
 use bij_core::spec::RestartSpec;
 use bij_core::{
     AttemptKey, InvocationId, Obstacle, RunEnd, RunState, StartKind, SubState, TimeSpan, Timestamp,
@@ -222,7 +222,7 @@ fn an_unreachable_manager_is_reported_for_each_run_beside_its_other_gates() {
     machine.settle();
     machine.act("b#1", &Act::Requeue).unwrap();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.settle();
     let lost = machine.now().at;
     machine.units.set_fault(Some(UnitFault::Unreachable));
@@ -255,7 +255,7 @@ fn a_coordinator_that_has_never_reached_the_manager_reports_it() {
 }
 
 #[test]
-fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
+fn an_attempt_that_begins_between_observation_and_execution_is_not_overwritten() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     machine.settle();
@@ -268,7 +268,7 @@ fn an_attempt_that_begins_between_the_look_and_the_deed_is_not_overwritten() {
             Opening { experiment: id("a"), key, at, uptime: None, start: StartKind::Fresh };
         ledger.open(&opening).unwrap();
     };
-    *machine.room.1.lock().unwrap() = Some(Box::new(begins));
+    *machine.board.1.lock().unwrap() = Some(Box::new(begins));
     let now = machine.now();
     at_once(machine.coordinator.tick(now));
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Running));

@@ -30,8 +30,8 @@ impl Ports for Lab {
     type Units = SimUnits;
     type Store = MemoryLedger;
     type Definitions = Definitions;
-    type Board = Room;
-    type Handover = Desk;
+    type Board = TestBoard;
+    type Handover = TestHandover;
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,13 +69,13 @@ impl DefinitionSource for Definitions {
     }
 }
 
-/// What others do while the coordinator looks at the room.
+/// What others do while the coordinator reads the board.
 pub(super) type Meanwhile = Option<Box<dyn FnOnce() + Send>>;
 
 #[derive(Clone)]
-pub(super) struct Room(pub(super) Arc<Mutex<Sample>>, pub(super) Arc<Mutex<Meanwhile>>);
+pub(super) struct TestBoard(pub(super) Arc<Mutex<Sample>>, pub(super) Arc<Mutex<Meanwhile>>);
 
-impl Board for Room {
+impl Board for TestBoard {
     fn sample(&self) -> Sample {
         if let Some(meanwhile) = self.1.lock().unwrap().take() {
             meanwhile();
@@ -90,13 +90,13 @@ impl Board for Room {
 
 /// What was handed over, by experiment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct TestHandover {
     pub(super) extras: Arc<Mutex<BTreeMap<ExperimentId, String>>>,
     pub(super) orders: Arc<Mutex<BTreeMap<ExperimentId, Order>>>,
     pub(super) steps: Arc<Mutex<BTreeMap<ExperimentId, u64>>>,
 }
 
-impl Handover for Desk {
+impl Handover for TestHandover {
     fn extras(&self, id: &ExperimentId, extras: &str) -> Result<(), HandoverError> {
         self.extras.lock().unwrap().insert(id.clone(), extras.to_owned());
         Ok(())
@@ -137,8 +137,8 @@ pub(super) struct Machine {
     pub(super) units: SimUnits,
     pub(super) ledger: MemoryLedger,
     pub(super) definitions: Definitions,
-    pub(super) room: Room,
-    pub(super) desk: Desk,
+    pub(super) board: TestBoard,
+    pub(super) handover: TestHandover,
     pub(super) settings: CoordinatorSettings,
     pub(super) coordinator: Coordinator<Lab>,
     seconds: u32,
@@ -158,16 +158,16 @@ impl Machine {
         settings.max_concurrent = Some(slots);
         settings.total_memory = "40G".parse().ok();
         let (units, ledger) = (SimUnits::default(), MemoryLedger::default());
-        let (definitions, desk) = (Definitions::default(), Desk::default());
+        let (definitions, handover) = (Definitions::default(), TestHandover::default());
         let gib = |number: u64| Bytes::new(number << 30);
         let sample = Arc::new(Mutex::new(Sample::new(gib(64), gib(60))));
-        let room = Room(sample, Arc::default());
+        let board = TestBoard(sample, Arc::default());
         let adapters = Adapters::<Lab> {
             units: Arc::new(units.clone()),
             store: ledger.clone(),
             definitions: definitions.clone(),
-            board: room.clone(),
-            handover: desk.clone(),
+            board: board.clone(),
+            handover: handover.clone(),
         };
         let (seconds, boots) = (600, 1);
         let coordinator =
@@ -176,8 +176,8 @@ impl Machine {
             units,
             ledger,
             definitions,
-            room,
-            desk,
+            board,
+            handover,
             settings,
             coordinator,
             seconds,
@@ -286,7 +286,7 @@ impl Machine {
         evidence.service_result = result;
         evidence.exit = Some(if is_success { Exit::Code(0) } else { Exit::Code(1) });
         evidence.became_ready = true;
-        evidence.order = self.desk.orders.lock().unwrap().remove(name);
+        evidence.order = self.handover.orders.lock().unwrap().remove(name);
         let at = self.now().at;
         let end = AttemptEnd { at, cause: evidence.prove(), evidence };
         let closing = Closing { experiment: name.clone(), key, ready: Some(at), end, started: at };
@@ -305,8 +305,8 @@ impl Machine {
             units: Arc::new(self.units.clone()),
             store: self.ledger.clone(),
             definitions: self.definitions.clone(),
-            board: self.room.clone(),
-            handover: self.desk.clone(),
+            board: self.board.clone(),
+            handover: self.handover.clone(),
         };
         Coordinator::open(adapters, boot(self.boots), self.settings.clone(), self.now()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Runs come, go, and are carried on.
+//! Runs start, end and are continued.
 
 use bij_core::queue::{EventKind, QueueState};
 use bij_core::request::Submit;
@@ -67,7 +67,7 @@ fn what_is_laid_over_a_definition_is_there_when_the_run_starts() {
     submit.extras = "[environment]\nSEED = '1'\n".to_owned();
     machine.request(vec![submit]).unwrap();
     machine.settle();
-    assert!(machine.desk.extras.lock().unwrap()[&id("a")].contains("SEED"));
+    assert!(machine.handover.extras.lock().unwrap()[&id("a")].contains("SEED"));
 }
 
 #[test]
@@ -170,13 +170,13 @@ fn health_is_checked_and_reported_once() {
     });
     machine.submit(&["a"]);
     machine.settle();
-    machine.desk.steps.lock().unwrap().insert(id("a"), 3);
+    machine.handover.steps.lock().unwrap().insert(id("a"), 3);
     machine.pass(200);
-    let told = machine.events(EventKind::Health);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].data["health"], "stalled");
+    let events = machine.events(EventKind::Health);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0].data["health"], "stalled");
     assert_eq!(machine.listed("a#1").health.as_deref(), Some("stalled"));
-    machine.desk.steps.lock().unwrap().insert(id("a"), 4);
+    machine.handover.steps.lock().unwrap().insert(id("a"), 4);
     machine.pass(30);
     assert_eq!(machine.listed("a#1").health.as_deref(), Some("healthy"));
 }

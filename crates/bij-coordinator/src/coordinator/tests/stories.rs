@@ -31,7 +31,7 @@ fn listing_the_queue_just_when_a_gate_opens_prevents_no_start() {
     let mut machine = Machine::new(2);
     machine.define("a", Script::runs());
     let available = |machine: &Machine, bytes| {
-        machine.room.0.lock().unwrap().memory_available = Ok(Bytes::new(bytes));
+        machine.board.0.lock().unwrap().memory_available = Ok(Bytes::new(bytes));
     };
     available(&machine, 0);
     machine.submit(&["a"]);

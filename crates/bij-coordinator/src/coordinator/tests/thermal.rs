@@ -1,4 +1,4 @@
-//! The board grows hot.
+//! Thermal control: suspended, stopped and requeued runs.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl Machine {
     /// What the ladder does to it.
     fn stop_for_heat(&mut self, name: &str) {
         let order = Order { kind: OrderKind::Heat, by: hot().to_string() };
-        self.desk.stop(&id(name), &order).unwrap();
+        self.handover.stop(&id(name), &order).unwrap();
         at_once(self.units.stop(&id(name))).unwrap();
     }
 }
@@ -136,11 +136,11 @@ fn each_move_is_an_event_with_its_reading_though_the_store_takes_it_later() {
     assert!(machine.events(EventKind::Heat).is_empty());
     machine.ledger.fail(None);
     machine.pass(3);
-    let [told] = &machine.events(EventKind::Heat)[..] else { panic!("it is told once") };
-    assert_eq!((told.at, told.run.unwrap().0), (now.at, 1));
-    assert_eq!(told.data["step"], "freeze");
-    assert_eq!(told.data["celsius"], "80");
-    assert_eq!(told.data["text"], "tj is at 80.0 °C: freezes a");
+    let [event] = &machine.events(EventKind::Heat)[..] else { panic!("it is recorded once") };
+    assert_eq!((event.at, event.run.unwrap().0), (now.at, 1));
+    assert_eq!(event.data["step"], "freeze");
+    assert_eq!(event.data["celsius"], "80");
+    assert_eq!(event.data["text"], "tj is at 80.0 °C: freezes a");
 }
 
 #[test]
@@ -154,18 +154,18 @@ fn the_ladder_gets_the_running_experiments_with_their_heat_settings() {
     machine.define_with("b", Script::runs(), |spec| spec.thermal.freeze = Some(false));
     machine.submit(&["a", "b"]);
     machine.settle();
-    let lives = machine.coordinator.running_experiments();
-    let [a, b] = &lives.loads[..] else { panic!("{lives:?}") };
+    let running = machine.coordinator.running_experiments();
+    let [a, b] = &running.loads[..] else { panic!("{running:?}") };
     assert_eq!((a.priority, a.can_freeze, b.can_freeze), (3, true, false));
     assert_eq!(a.max_celsius, Some(Celsius::from_degrees(70.5)));
     assert!(a.cpu < b.cpu);
     machine.pass(2);
-    assert_eq!(machine.coordinator.running_experiments(), lives, "time alone is no news");
+    assert_eq!(machine.coordinator.running_experiments(), running, "time alone is no news");
     machine.stop_for_heat("a");
     machine.warm(ThermalLevel::Critical);
-    let lives = machine.coordinator.running_experiments();
-    assert_eq!(lives.loads.len(), 1);
-    assert_eq!(lives.limits.len(), 1, "it waits, and its limit is remembered");
+    let running = machine.coordinator.running_experiments();
+    assert_eq!(running.loads.len(), 1);
+    assert_eq!(running.limits.len(), 1, "it waits, and its limit is remembered");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_circle_that_any_other_run_opens_is_none() {
 }
 
 #[test]
-fn a_run_whose_dependencies_change_is_looked_at_as_it_will_be() {
+fn a_run_is_checked_with_its_new_dependencies() {
     let world = World::new([waiting("a#1"), waiting("b#1").after(&["a"])]);
     let changed = waiting("a#1").after(&["b"]);
     let (run, experiment) = (&changed.run, &changed.run.experiment);

@@ -205,8 +205,8 @@ fn all_closed_gates_are_reported_not_only_the_first() {
 #[test]
 fn a_start_from_elsewhere_is_judged_in_its_turn() {
     let world = World::new([waiting("a#1"), waiting("b#1")]).slots(1);
-    assert!(closed_gates(&world.state, &world.seen, &waiting("a#1").place(1)).is_empty());
-    let closed = closed_gates(&world.state, &world.seen, &waiting("b#1").place(2));
+    assert!(closed_gates(&world.state, &world.seen, &waiting("a#1").position(1)).is_empty());
+    let closed = closed_gates(&world.state, &world.seen, &waiting("b#1").position(2));
     assert_eq!(closed, [ClosedGate::Slots { taken: 1, slots: 1 }]);
     // What its own unit takes does not stand in its way.
     let mut world = World::new([waiting("a#1")]).slots(1);
@@ -235,8 +235,8 @@ fn an_unreachable_manager_is_a_gate_beside_the_others() {
     assert_eq!(world.gates_of("n#1"), ["manager"], "and no run passes it");
     assert_eq!(world.gates_of("s#1"), ["manager"], "one that was let start waits for it as well");
     assert!(!decision.report.waiting.contains_key(&run_id("r#1")));
-    let told = &decision.report.waiting[&run_id("n#1")][0];
-    assert_eq!((told.since, told.gate.to_string()), (now(590).at, why));
+    let waiting_on = &decision.report.waiting[&run_id("n#1")][0];
+    assert_eq!((waiting_on.since, waiting_on.gate.to_string()), (now(590).at, why));
     world.seen.unreachable = None;
     assert_eq!(world.started(), ["s#1", "n#1"]);
 }

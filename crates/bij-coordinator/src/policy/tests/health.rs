@@ -1,4 +1,4 @@
-//! How those that are up do.
+//! Health of active runs.
 
 use bij_core::port::Change;
 use bij_core::queue::EventKind;

@@ -1,4 +1,4 @@
-//! Whose turn it is, and how often a larger run is passed.
+//! Starting order, and reservations for runs that smaller ones have passed.
 
 use bij_core::port::{Change, Sample};
 use bij_core::queue::{ClosedGate, GpuClaim, QueuedRun};
@@ -7,12 +7,12 @@ use crate::policy::Action;
 use crate::policy::testing::*;
 
 #[test]
-fn priority_goes_before_place_and_place_before_name() {
+fn priority_goes_before_position_and_position_before_name() {
     let world = World::new([
-        waiting("a#1").place(3),
-        waiting("b#1").place(2),
-        waiting("c#1").place(9).priority(1),
-        waiting("d#1").place(2),
+        waiting("a#1").position(3),
+        waiting("b#1").position(2),
+        waiting("c#1").position(9).priority(1),
+        waiting("d#1").position(2),
     ]);
     assert_eq!(world.started(), ["c#1", "b#1", "d#1", "a#1"]);
 }
@@ -41,7 +41,7 @@ fn smaller_runs_pass_a_larger_one_and_are_counted() {
 }
 
 #[test]
-fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
+fn a_larger_run_is_passed_a_limited_number_of_times_and_then_gets_a_reservation() {
     let mut world = crowd().bypass(2);
     let decision = world.decide();
     assert_eq!(started(&decision), ["s1#1", "s2#1"]);
@@ -58,7 +58,7 @@ fn a_larger_run_is_passed_only_so_often_and_then_kept_room_for() {
 #[test]
 fn a_run_that_claims_none_of_the_lacking_capacity_does_not_wait() {
     let mut world = crowd().bypass(0);
-    let free = waiting("t#1").place(9);
+    let free = waiting("t#1").position(9);
     world.state.runs.insert(free.run.clone(), free);
     assert_eq!(world.started(), ["t#1"]);
     assert_eq!(world.gates_of("s1#1"), ["turn"]);
@@ -105,7 +105,7 @@ fn a_run_that_waits_for_something_else_gets_no_reservation() {
 #[test]
 fn runs_that_pass_the_gates_wait_for_no_turn() {
     let mut world = crowd().bypass(0);
-    let urgent = waiting("u#1").place(9).memory(gib(8)).at_once();
+    let urgent = waiting("u#1").position(9).memory(gib(8)).at_once();
     world.state.runs.insert(urgent.run.clone(), urgent);
     assert_eq!(world.started(), ["u#1"]);
 }
@@ -113,7 +113,7 @@ fn runs_that_pass_the_gates_wait_for_no_turn() {
 #[test]
 fn a_later_run_does_not_take_the_unit_of_an_earlier_one_that_lacks_capacity() {
     let mut world = crowd();
-    let sibling = waiting("big#2").place(9);
+    let sibling = waiting("big#2").position(9);
     world.state.runs.insert(sibling.run.clone(), sibling);
     assert_eq!(world.gate("big#2", "turn"), ClosedGate::Turn { of: run_id("big#1") });
 }
@@ -144,7 +144,7 @@ fn assert_settles(world: &mut World, first: &[&str]) {
 }
 
 #[test]
-fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_room() {
+fn a_run_behind_an_earlier_one_of_its_experiment_waits_for_its_unit_and_not_for_capacity() {
     let mut world = World::new([
         waiting("alone#1").gpu(GpuClaim::Exclusive),
         waiting("a#1").gpu(GpuClaim::Shared),

@@ -97,7 +97,7 @@ fn mode_in_use(beside: impl IntoIterator<Item = QueuedRun>) -> World {
 }
 
 #[test]
-fn a_run_that_waits_for_the_mode_alone_loses_none_of_its_room_meanwhile() {
+fn a_run_that_waits_for_the_mode_alone_loses_none_of_its_capacity_meanwhile() {
     let mut world = mode_in_use([
         waiting("b#2"),
         waiting("memory#1").memory(gib(11)),

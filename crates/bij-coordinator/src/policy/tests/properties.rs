@@ -38,12 +38,12 @@ prop_compose! {
         gpu in gpu(),
         group in 0..3u8,
         priority in -1..2i32,
-        place in 1..50i64,
+        position in 1..50i64,
         after in proptest::option::of(0..12u8),
         now in prop::bool::weighted(0.05),
     ) -> QueuedRun {
         let mut run = waiting(&format!("e{experiment}#{}", number + 1)).gpu(gpu);
-        run = run.group(&format!("g{group}")).priority(priority).place(place);
+        run = run.group(&format!("g{group}")).priority(priority).position(position);
         run.terms.claim.memory = memory.map(gib);
         run.terms.now = now;
         if let Some(after) = after.filter(|after| *after != experiment) {

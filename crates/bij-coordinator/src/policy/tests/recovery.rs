@@ -1,4 +1,4 @@
-//! What becomes of runs when the machine or their unit goes down.
+//! Recovery of runs after the machine or their unit went down.
 
 use bij_core::port::Change;
 use bij_core::queue::{QueueState, QueuedRun};

@@ -1,4 +1,4 @@
-//! What is told about those that wait.
+//! The report about waiting runs.
 
 use crate::policy::testing::*;
 

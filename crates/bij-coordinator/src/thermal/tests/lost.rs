@@ -34,7 +34,9 @@ fn without_readings_starts_are_on_hold_with_the_reason() {
         assert_eq!(said.len(), 1);
         assert_eq!(said[0].action, ThermalAction::Hold);
         assert!(said[0].reason.to_string().starts_with(why), "{}", said[0].reason);
-        assert!(matches!(scene.ladder.level(), ThermalLevel::Blind(told) if told.starts_with(why)));
+        assert!(
+            matches!(scene.ladder.level(), ThermalLevel::Blind(reason) if reason.starts_with(why))
+        );
         assert!(scene.ladder.blocking_reason(Percent::new(1), None).is_some());
         assert_eq!(scene.pass(600), [], "it is said once");
         assert_eq!(scene.stay_at(50.0, 600), [ThermalAction::Admit]);

@@ -14,7 +14,7 @@ use crate::thermal::{
 
 /// Inputs of one observation.
 #[derive(Clone, Debug)]
-struct Look {
+struct Situation {
     after: u32,
     zones: Result<Vec<ZoneReading>, BoardReadError>,
     loads: Vec<ThermalLoad>,
@@ -68,16 +68,17 @@ fn some_loads() -> impl Strategy<Value = Vec<ThermalLoad>> {
     each.prop_map(|each| each.into_iter().flatten().collect())
 }
 
-fn looks() -> impl Strategy<Value = Vec<Look>> {
+fn situations() -> impl Strategy<Value = Vec<Situation>> {
     let after = prop_oneof![4 => 0..6_u32, 1 => 0..2000_u32];
-    // A board stays as it is for some looks, or nothing would ever settle.
+    // A board stays as it is for some situations, or nothing would ever settle.
     let gpu = (0..6_usize, prop::bool::weighted(0.1));
-    let look = (after, zones(), some_loads(), 1..20_usize, gpu).prop_map(
+    let situation = (after, zones(), some_loads(), 1..20_usize, gpu).prop_map(
         |(after, zones, loads, times, (rates, is_set_by_others))| {
-            vec![Look { after, zones, loads, rates, is_set_by_others }; times]
+            vec![Situation { after, zones, loads, rates, is_set_by_others }; times]
         },
     );
-    prop::collection::vec(look, 0..20).prop_map(|looks| looks.into_iter().flatten().collect())
+    prop::collection::vec(situation, 0..20)
+        .prop_map(|situations| situations.into_iter().flatten().collect())
 }
 
 /// Carries out the actions, and fails the test for one that is impossible or unnecessary.
@@ -175,14 +176,14 @@ impl Hand {
 
 /// Gives the observations to a ladder, carries out its actions, and judges the state after each.
 fn ride(
-    looks: Vec<Look>,
-    mut judge: impl FnMut(&Ladder, &Look, &Hand) -> Result<(), TestCaseError>,
+    situations: Vec<Situation>,
+    mut judge: impl FnMut(&Ladder, &Situation, &Hand) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let (mut ladder, mut hand) = (Ladder::new(settings()), Hand::default());
     let mut uptime = 0;
-    for look in looks {
-        uptime += u64::from(look.after) * 1_000_000;
-        let Look { zones, loads, rates, is_set_by_others, .. } = &look;
+    for situation in situations {
+        uptime += u64::from(situation.after) * 1_000_000;
+        let Situation { zones, loads, rates, is_set_by_others, .. } = &situation;
         if *is_set_by_others || *rates == 0 {
             hand.bound = None;
         }
@@ -194,7 +195,7 @@ fn ride(
         for one in ladder.observe(&seen) {
             hand.carry_out(&one.action, loads)?;
         }
-        judge(&ladder, &look, &hand)?;
+        judge(&ladder, &situation, &hand)?;
     }
     Ok(())
 }
@@ -207,11 +208,11 @@ fn depth(ladder: &Ladder, one: &ThermalLoad) -> (Activity, bool) {
 
 proptest! {
     #[test]
-    fn every_move_can_and_must_be_done_whatever_is_seen(looks in looks()) {
-        ride(looks, |ladder, look, hand| {
+    fn every_move_can_and_must_be_done_whatever_is_seen(situations in situations()) {
+        ride(situations, |ladder, situation, hand| {
             let is_held = ladder.blocking_reason(Percent::new(1_000_000), None).is_some();
             prop_assert_eq!(is_held, hand.held);
-            for one in &look.loads {
+            for one in &situation.loads {
                 let done = hand.restraints.get(&one.experiment).copied().unwrap_or_default();
                 let said = ladder.restraint(&one.experiment);
                 prop_assert_eq!(said.activity, done.activity);
@@ -226,7 +227,7 @@ proptest! {
 
     #[test]
     fn no_experiment_is_restrained_more_than_a_lower_one(
-        mut looks in looks(),
+        mut situations in situations(),
         loads in [one(0), one(1), one(2), one(3)],
     ) {
         // All can be held back in the same ways, and stay.
@@ -237,12 +238,12 @@ proptest! {
                 ThermalLoad { cpu, can_cap: true, can_freeze: true, max_celsius: None, ..one }
             })
             .collect();
-        for look in &mut looks {
-            look.loads.clone_from(&loads);
+        for situation in &mut situations {
+            situation.loads.clone_from(&loads);
         }
-        ride(looks, |ladder, look, _| {
-            for low in &look.loads {
-                for high in look.loads.iter().filter(|high| high.priority > low.priority) {
+        ride(situations, |ladder, situation, _| {
+            for low in &situation.loads {
+                for high in situation.loads.iter().filter(|high| high.priority > low.priority) {
                     let (low, high) = (depth(ladder, low), depth(ladder, high));
                     prop_assert!(low >= high || !high.1 && low.0 >= high.0, "{low:?} {high:?}");
                 }
@@ -255,14 +256,14 @@ proptest! {
     fn what_is_lifted_is_lifted_seldom(degrees in prop::collection::vec(0..1000_u16, 1..200)) {
         // A board that is at some temperature for a minute, then at another.
         let one = ThermalLoad { experiment: id("a"), ..super::scene::load("a", 0, 1200) };
-        let looks = degrees.iter().flat_map(|tenths| {
+        let situations = degrees.iter().flat_map(|tenths| {
             let celsius = Celsius::from_millis(45_000 + i32::from(*tenths) * 39);
             let zone = ZoneReading { name: "tj".to_owned(), celsius: Ok(celsius) };
             let (zones, loads) = (Ok(vec![zone]), vec![one.clone()]);
-            vec![Look { after: 5, zones, loads, rates: 0, is_set_by_others: false }; 12]
+            vec![Situation { after: 5, zones, loads, rates: 0, is_set_by_others: false }; 12]
         });
         let (mut before, mut lifts) = (u64::MAX, 0);
-        ride(looks.collect(), |ladder, _, _| {
+        ride(situations.collect(), |ladder, _, _| {
             let cap = ladder.restraint(&id("a")).cap.map_or(u64::MAX, Percent::permyriad);
             lifts += usize::from(cap > before);
             before = cap;

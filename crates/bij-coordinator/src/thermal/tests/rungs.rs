@@ -23,7 +23,7 @@ fn thresholds_without_room_between_them_are_refused() {
 }
 
 #[test]
-fn a_board_that_stays_cool_hears_nothing_and_is_looked_at_seldom() {
+fn a_board_that_stays_cool_gets_no_action_and_is_read_seldom() {
     let mut scene = Scene::new([load("a", 0, 1200)]);
     assert_eq!(scene.stay_at(60.0, 7200), []);
     assert_eq!(scene.ladder.level(), &ThermalLevel::Normal);
@@ -106,8 +106,8 @@ fn where_caps_are_not_enough_experiments_are_frozen_or_else_stopped() {
     let said = scene.stay_at(82.0, 120);
     let stop = ThermalAction::restrain(&id("stiff"), RestraintChange::Stop(StopUrgency::Graceful));
     let freeze = ThermalAction::restrain(&id("a"), RestraintChange::Freeze);
-    let place = |step| said.iter().position(|one| *one == step);
-    assert!(place(stop).unwrap() < place(freeze).unwrap(), "{said:?}");
+    let index = |step| said.iter().position(|one| *one == step);
+    assert!(index(stop).unwrap() < index(freeze).unwrap(), "{said:?}");
     assert!(names(&said, "cap").contains(&"stiff".to_owned()), "{said:?}");
     assert_eq!(scene.ladder.level(), &ThermalLevel::Throttle);
 }
@@ -128,7 +128,7 @@ fn one_critical_reading_stops_nothing_and_two_stop_all() {
 }
 
 #[test]
-fn until_it_is_cool_whoever_comes_up_is_stopped_and_nothing_is_started() {
+fn until_it_is_cool_every_experiment_that_comes_up_is_stopped_and_nothing_is_started() {
     let mut scene = Scene::new([load("a", 0, 400)]);
     scene.stay_at(90.0, 2);
     scene.loads = vec![load("b", 0, 400)];
@@ -166,7 +166,7 @@ fn an_experiment_over_its_own_limit_is_suspended_alone_and_for_a_while() {
 }
 
 #[test]
-fn what_failed_is_said_again_as_long_as_it_is_wanted() {
+fn a_failed_action_is_repeated_while_it_is_needed() {
     let mut scene = Scene::new([load("a", 0, 1200)]);
     scene.warm_up_to(74.9);
     let said = [scene.stay_at(75.4, 40), scene.stay_at(74.5, 60)].concat();

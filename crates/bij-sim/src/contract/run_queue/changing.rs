@@ -94,15 +94,16 @@ pub(super) fn later_submissions_are_placed_behind_moved_runs(queue: &mut (impl R
     assert_eq!(run_names(queue), ["c#1", "b#1", "a#1", "d#1", "e#1", "f#1"]);
     let first = Terms { priority: 1, ..Terms::default() };
     change(queue, Change::Edit { run: run("d#1"), terms: Box::new(first), by: "bob".to_owned() });
-    assert_eq!(run_names(queue)[0], "d#1", "priority goes before place");
+    assert_eq!(run_names(queue)[0], "d#1", "priority goes before position");
 }
 
 pub(super) fn several_changes_are_made_in_their_order(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     submit(queue, "y");
-    let places = fixture::in_order(queue).iter().map(|queued| queued.place.0).collect::<Vec<_>>();
-    // Two runs swap places, through a place that both have for a moment.
-    let moves = [move_to("x#1", places[1]), move_to("y#1", places[0])];
+    let positions =
+        fixture::in_order(queue).iter().map(|queued| queued.position.0).collect::<Vec<_>>();
+    // Two runs swap positions, through a position that both have for a moment.
+    let moves = [move_to("x#1", positions[1]), move_to("y#1", positions[0])];
     assert_eq!(queue.change(&moves, at(1)).expect(WRITES), [Outcome::Changed; 2]);
     assert_eq!(run_names(queue), ["y#1", "x#1"]);
     let there_and_back = [hold("x#1"), put_back("x#1"), hold("never#1"), cancel("x#1")];
@@ -136,7 +137,7 @@ pub(super) fn the_first_pause_stands(queue: &mut (impl RunQueue + Ledger)) {
     assert_eq!(queue.load().expect(READS).paused, None);
 }
 
-pub(super) fn a_run_has_the_state_and_place_that_were_set(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn a_run_has_the_state_and_position_that_were_set(queue: &mut (impl RunQueue + Ledger)) {
     submit(queue, "x");
     let states = [
         QueueState::Held { by: "bob".to_owned() },
@@ -152,11 +153,12 @@ pub(super) fn a_run_has_the_state_and_place_that_were_set(queue: &mut (impl RunQ
         assert_eq!(change(queue, to), Outcome::Changed);
         assert_eq!(fixture::state(queue, "x#1"), Some(state));
     }
-    let place = |place| Change::Move { run: run("x#1"), place: QueuePosition(place), by: None };
-    change(queue, place(i64::MIN));
+    let position =
+        |position| Change::Move { run: run("x#1"), position: QueuePosition(position), by: None };
+    change(queue, position(i64::MIN));
     change(queue, Change::Bypassed { run: run("x#1"), times: 4 });
     let queued = &queue.load().expect(READS).runs[0];
-    assert_eq!((queued.place, queued.bypassed), (QueuePosition(i64::MIN), 4));
+    assert_eq!((queued.position, queued.bypassed), (QueuePosition(i64::MIN), 4));
     assert_eq!(queue.tally(&experiment("x")).expect(READS).attempts, 0);
 }
 

@@ -37,7 +37,7 @@ pub(super) fn every_change_is_recorded_once(queue: &mut (impl RunQueue + Ledger)
     let changes = [
         Change::Edit { run: run("x#1"), terms, by: by() },
         move_to("x#1", 7),
-        Change::Move { run: run("x#1"), place: bij_core::queue::QueuePosition(8), by: None },
+        Change::Move { run: run("x#1"), position: bij_core::queue::QueuePosition(8), by: None },
         Change::Bypassed { run: run("x#1"), times: 1 },
         hold("x#1"),
         put_back("x#1"),

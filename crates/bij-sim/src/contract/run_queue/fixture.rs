@@ -54,9 +54,9 @@ pub fn cancel(text: &str) -> Change {
     Change::End { run: run(text), end: RunEnd::Cancelled, by: "bob".to_owned() }
 }
 
-/// Returns the change that moves a run to another place.
-pub fn move_to(text: &str, place: i64) -> Change {
-    Change::Move { run: run(text), place: QueuePosition(place), by: Some("bob".to_owned()) }
+/// Returns the change that moves a run to another position.
+pub fn move_to(text: &str, position: i64) -> Change {
+    Change::Move { run: run(text), position: QueuePosition(position), by: Some("bob".to_owned()) }
 }
 
 /// Submits a run of an experiment.

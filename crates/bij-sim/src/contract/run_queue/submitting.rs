@@ -11,7 +11,7 @@ use bij_core::{BootId, Bytes, RunNumber, RunState, TimeSpan, Uptime};
 use super::fixture::{self, READS, WRITES, cancel, change, run, submission, submit};
 use crate::contract::ledger_fixture::{at, experiment};
 
-pub(super) fn runs_get_their_numbers_and_places_in_order(queue: &mut (impl RunQueue + Ledger)) {
+pub(super) fn runs_get_their_numbers_and_positions_in_order(queue: &mut (impl RunQueue + Ledger)) {
     assert_eq!(queue.load().expect(READS).runs, []);
     assert_eq!(queue.submit(&[], at(0)).expect(WRITES), []);
     let all = ["x", "y", "x"].map(submission);
@@ -19,7 +19,7 @@ pub(super) fn runs_get_their_numbers_and_places_in_order(queue: &mut (impl RunQu
     taken.push(submit(queue, "y"));
     let numbers: Vec<_> = taken.iter().map(|queued| queued.run.to_string()).collect();
     assert_eq!(numbers, ["x#1", "y#1", "x#2", "y#2"]);
-    assert!(taken.is_sorted_by(|a, b| a.place < b.place), "each behind all that were there");
+    assert!(taken.is_sorted_by(|a, b| a.position < b.position), "each behind all that were there");
     assert_eq!(fixture::in_order(queue), taken);
 }
 
@@ -67,7 +67,7 @@ pub(super) fn every_field_of_a_submission_is_kept(queue: &mut (impl RunQueue + L
         assert_eq!((queued.submitted, queued.bypassed), (at(5), 0));
     }
     let mut read = queue.load().expect(READS).runs;
-    read.sort_by_key(|queued| queued.place);
+    read.sort_by_key(|queued| queued.position);
     assert_eq!(read, taken);
 }
 
@@ -76,8 +76,8 @@ pub(super) fn a_number_is_never_used_twice(queue: &mut (impl RunQueue + Ledger))
     for number in 1..=3 {
         let queued = submit(queue, "x");
         assert_eq!(queued.run.number, RunNumber(number));
-        assert!(queued.place > last);
-        last = queued.place;
+        assert!(queued.position > last);
+        last = queued.position;
         change(queue, cancel(&queued.run.to_string()));
     }
     assert_eq!(fixture::run_names(queue), [""; 0]);

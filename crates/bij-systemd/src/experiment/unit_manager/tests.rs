@@ -1,6 +1,6 @@
 mod fake;
 mod killing;
-mod steering;
+mod restraints;
 
 use std::time::Duration;
 

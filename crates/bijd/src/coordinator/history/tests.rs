@@ -51,7 +51,7 @@ async fn no_answer_has_more_attempts_than_a_piece_and_the_next_one_goes_on_behin
 }
 
 #[tokio::test]
-async fn a_place_that_is_not_in_the_history_is_refused() {
+async fn an_attempt_that_is_not_in_the_history_is_refused() {
     let (_directory, _store, history) = ledger();
     let scan = AttemptScan { after: Some(fixture::key(9, 9)), ..AttemptScan::default() };
     let refused = attempts(&history, AttemptsQuery::next(&scan)).await.unwrap_err();
@@ -73,7 +73,7 @@ async fn sums_come_in_pieces_in_the_order_of_their_experiments() {
 }
 
 #[tokio::test]
-async fn minutes_go_on_before_the_piece_that_was_told() {
+async fn minutes_go_on_before_the_piece_that_was_sent() {
     let (_directory, mut store, history) = ledger();
     let minute = |samples| BoardMinute {
         at: fixture::at(0),

@@ -49,7 +49,7 @@ impl From<UnitError> for ChangeFailure {
 
 /// Returns the message about a restraint that this machine does not support.
 pub(super) fn done_without(what: &dyn fmt::Display) -> String {
-    format!("{what}; heat control no longer uses it")
+    format!("{what}; thermal control no longer uses it")
 }
 
 impl<P: Ports> ThermalLoop<P> {
@@ -86,7 +86,7 @@ impl<P: Ports> ThermalLoop<P> {
         let Self { gpu, restraints, .. } = self;
         if let Err(error) = gpu.cap(to, |saved| restraints.set_gpu(saved)) {
             let error = bij_core::error_chain(&error);
-            log::warn!("heat: {error}; heat control no longer uses the GPU's clock");
+            log::warn!("heat: {error}; thermal control no longer uses the GPU's clock");
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
 
     impl UnitManager for Stubborn {
         async fn start(&self, _: &ExperimentId) -> Result<Started, UnitError> {
-            unreachable!("heat control starts no unit")
+            unreachable!("thermal control starts no unit")
         }
 
         async fn stop(&self, _: &ExperimentId) -> Result<Outcome, UnitError> {
@@ -350,7 +350,7 @@ mod tests {
         };
         let cap = RestraintChange::Cap(Percent::new(50));
         let failure = || UnitError::Unsupported("it has no effect");
-        let expected = "it has no effect; heat control no longer uses it";
+        let expected = "it has no effect; thermal control no longer uses it";
         assert_eq!(text(&a, cap, failure()).as_deref(), Some(expected));
         assert_eq!(text(&b, cap, failure()), None);
         let gone = UnitError::NotFound(a.clone());

@@ -1,6 +1,6 @@
 //! The restraints in force, stored for the next coordinator.
 //!
-//! A killed coordinator leaves experiments frozen or capped. The next one must know that heat control did that, and
+//! A killed coordinator leaves experiments frozen or capped. The next one must know that thermal control did that, and
 //! not an operator's `systemctl freeze`.
 
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl ActiveRestraints {
         self.each.iter().flat_map(lifts).collect()
     }
 
-    /// Writes the file. An error is only logged, because heat control must act anyway.
+    /// Writes the file. An error is only logged, because thermal control must act anyway.
     fn write(&self) {
         let written = if self.each.is_empty() && self.gpu.is_none() {
             match fs::remove_file(&self.path) {

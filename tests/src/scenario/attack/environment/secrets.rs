@@ -46,8 +46,8 @@ pub(super) fn are_seen_by_their_user_alone(guest: &Guest) -> Result<Next, Failur
     run("bij", ["submit", id, "-E", &format!("TOKEN_3={by_option}")])?.success()?;
     wait_for_state(guest, id, "active")?;
     guest.wait_for("the experiment's environment", SOON, || environment_of(id).map(Some))?;
-    for who in [as_stranger, as_member] {
-        let seen = who(&format!("set +e\n{LOOKS}\ntrue"))?.success()?;
+    for run_as in [as_stranger, as_member] {
+        let seen = run_as(&format!("set +e\n{LOOKS}\ntrue"))?.success()?;
         ensure!(seen.stdout().contains("BIJ_STAMP"), "the looks are none: {}", seen.stdout());
         for secret in SECRETS {
             let leak = seen.stdout().lines().find(|line| line.contains(secret));

@@ -72,10 +72,10 @@ pub(super) fn exec_start(value: &str) -> Option<Vec<String>> {
     }
     let program = expand_specifiers(program)?;
     let safe = |c: char| !c.is_ascii_control() && !"\"'\\".contains(c);
-    let place =
+    let is_path =
         program.starts_with('/') || !program.contains('/') && !matches!(&program[..], "." | "..");
     let simple = !program.contains("//") && !program.contains("/./") && !program.ends_with("/.");
-    if expands || program.is_empty() || program.ends_with('/') || !place || !simple {
+    if expands || program.is_empty() || program.ends_with('/') || !is_path || !simple {
         return None;
     }
     if !program.chars().all(safe) {

@@ -1,4 +1,4 @@
-//! Many ask at the same time.
+//! Requests of several clients at the same time.
 
 use std::future::{Future, pending};
 
@@ -53,7 +53,7 @@ async fn many_ask_at_once_and_each_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_in_mid_call_harms_nobody() {
+async fn a_client_that_hangs_up_in_mid_call_disturbs_no_other() {
     let machine = Machine::new(1);
     machine.define("a", Script::runs());
     let clock = Still(machine.now());

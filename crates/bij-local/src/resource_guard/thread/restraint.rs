@@ -15,7 +15,7 @@ use crate::kill_signal::KillSignal;
 
 /// What is in force now.
 #[derive(Debug, Default)]
-pub(super) struct SteeringState {
+pub(super) struct RestraintState {
     frozen: Option<FrozenBy>,
     cap: Option<Percent>,
 }
@@ -27,46 +27,48 @@ enum FrozenBy {
     Signal,
 }
 
-impl SteeringState {
+impl RestraintState {
     pub(super) const fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
 }
 
 impl GuardThread {
-    pub(super) fn steer(&mut self, steer: SteerRequest) -> SteerOutcome {
-        match steer {
-            _ if self.main_ended => SteerOutcome::NotUp,
-            SteerRequest::Frozen(frozen) if frozen == self.steering.is_frozen() => {
-                SteerOutcome::Unchanged
+    pub(super) fn restrain(&mut self, request: RestraintRequest) -> RestraintOutcome {
+        match request {
+            _ if self.main_ended => RestraintOutcome::NotUp,
+            RestraintRequest::Frozen(frozen) if frozen == self.restraint.is_frozen() => {
+                RestraintOutcome::Unchanged
             }
-            SteerRequest::Frozen(true) => self.freeze(),
-            SteerRequest::Frozen(false) => {
+            RestraintRequest::Frozen(true) => self.freeze(),
+            RestraintRequest::Frozen(false) => {
                 self.thaw();
-                SteerOutcome::Changed
+                RestraintOutcome::Changed
             }
-            SteerRequest::CpuCap(cap) if cap == self.steering.cap => SteerOutcome::Unchanged,
-            SteerRequest::CpuCap(cap) => self.cap(cap),
+            RestraintRequest::CpuCap(cap) if cap == self.restraint.cap => {
+                RestraintOutcome::Unchanged
+            }
+            RestraintRequest::CpuCap(cap) => self.cap(cap),
         }
     }
 
-    fn freeze(&mut self) -> SteerOutcome {
+    fn freeze(&mut self) -> RestraintOutcome {
         let by_freezer =
             self.limits.cgroup.as_ref().map_or(Ok(false), |cgroup| cgroup.set_frozen(true));
         match by_freezer {
-            Ok(true) => self.steering.frozen = Some(FrozenBy::Freezer),
+            Ok(true) => self.restraint.frozen = Some(FrozenBy::Freezer),
             Ok(false) => {
                 self.stop_all();
-                self.steering.frozen = Some(FrozenBy::Signal);
+                self.restraint.frozen = Some(FrozenBy::Signal);
             }
-            Err(error) => return SteerOutcome::Refused(error.to_string()),
+            Err(error) => return RestraintOutcome::Refused(error.to_string()),
         }
-        SteerOutcome::Changed
+        RestraintOutcome::Changed
     }
 
     /// Thaws the processes, if they are frozen.
     pub(super) fn thaw(&mut self) {
-        match self.steering.frozen.take() {
+        match self.restraint.frozen.take() {
             Some(FrozenBy::Freezer) => {
                 // Processes that cannot be thawed can still be killed.
                 let _ = self.limits.cgroup.as_ref().map(|cgroup| cgroup.set_frozen(false));
@@ -92,13 +94,13 @@ impl GuardThread {
         }
     }
 
-    fn cap(&mut self, cap: Option<Percent>) -> SteerOutcome {
-        let Some(cgroup) = &self.limits.cgroup else { return SteerOutcome::Unsupported };
+    fn cap(&mut self, cap: Option<Percent>) -> RestraintOutcome {
+        let Some(cgroup) = &self.limits.cgroup else { return RestraintOutcome::Unsupported };
         if cgroup.set_cpu(effective_quota(self.limits.cpu, cap)).is_err() {
-            return SteerOutcome::Unsupported;
+            return RestraintOutcome::Unsupported;
         }
-        self.steering.cap = cap;
-        SteerOutcome::Changed
+        self.restraint.cap = cap;
+        RestraintOutcome::Changed
     }
 }
 
@@ -111,17 +113,17 @@ fn effective_quota(own: Option<Limit<CpuQuota>>, cap: Option<Percent>) -> Limit<
 /// A request to freeze or throttle an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum SteerRequest {
+pub(crate) enum RestraintRequest {
     /// Freezes the processes, or thaws them.
     Frozen(bool),
     /// Caps the processor time in addition to the definition's limit; `None` removes the cap.
     CpuCap(Option<Percent>),
 }
 
-/// The result of a [`SteerRequest`].
+/// The result of a [`RestraintRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum SteerOutcome {
+pub(crate) enum RestraintOutcome {
     Changed,
     Unchanged,
     /// The attempt has no process now.
@@ -132,21 +134,21 @@ pub(crate) enum SteerOutcome {
     Refused(String),
 }
 
-/// Sends steering requests to the guard thread of one attempt.
+/// Sends restraint requests to the guard thread of one attempt.
 #[derive(Clone, Debug)]
-pub(crate) struct SteeringHandle(mpsc::Sender<GuardRequest>);
+pub(crate) struct RestraintHandle(mpsc::Sender<GuardRequest>);
 
-impl SteeringHandle {
+impl RestraintHandle {
     pub(in crate::resource_guard) fn new(requests: mpsc::Sender<GuardRequest>) -> Self {
         Self(requests)
     }
 
     /// Sends a request and returns its result.
-    pub(crate) async fn steer(&self, steer: SteerRequest) -> SteerOutcome {
+    pub(crate) async fn restrain(&self, request: RestraintRequest) -> RestraintOutcome {
         let (reply, answer) = oneshot::channel();
         // A guard thread that has ended has left no process.
-        let _ = self.0.send(GuardRequest::Steer(steer, reply));
-        answer.await.unwrap_or(SteerOutcome::NotUp)
+        let _ = self.0.send(GuardRequest::Restrain(request, reply));
+        answer.await.unwrap_or(RestraintOutcome::NotUp)
     }
 }
 

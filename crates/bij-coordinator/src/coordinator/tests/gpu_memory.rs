@@ -1,4 +1,4 @@
-//! Those that have more of the GPU's memory than they may.
+//! Experiments that use more GPU memory than their limit.
 
 use bij_core::port::{AttemptQuery, Ledger as _};
 use bij_core::queue::EventKind;
@@ -116,7 +116,7 @@ fn a_run_without_restarts_ends_at_once() {
 }
 
 #[test]
-fn whose_coordinator_was_killed_meanwhile_comes_back_by_the_next_one() {
+fn a_run_whose_coordinator_was_killed_meanwhile_is_requeued_by_the_next_one() {
     let mut machine = greedy(|_| {});
     machine.pass(10);
     assert_eq!(machine.up().len(), 0);
@@ -139,7 +139,7 @@ fn a_run_that_is_stopped_while_it_waits_for_its_restart_ends() {
 }
 
 #[test]
-fn the_restart_of_a_crash_is_not_taken_for_a_life_that_has_too_much() {
+fn the_restart_after_a_crash_is_not_taken_for_an_attempt_over_its_limit() {
     let attempts =
         vec![ScriptedAttempt { lasts: Some(TimeSpan::from_secs(9)), end: ScriptedEnd::OomKill }];
     let mut machine = Machine::new(2);
@@ -173,15 +173,15 @@ fn status_reports_gpu_memory_where_it_is_the_machines() {
     let status = machine.coordinator.status();
     assert_eq!(status.gpu_memory, None, "it has memory of its own");
     assert_eq!(status.gpu_memory_why, None);
-    machine.room.0.lock().unwrap().shared_with_gpu = true;
+    machine.board.0.lock().unwrap().shared_with_gpu = true;
     machine.kill();
     machine.settle();
     let status = machine.coordinator.status();
     assert_eq!(status.gpu_memory, None);
     assert_eq!(status.gpu_memory_why.as_deref(), Some("it has not been read yet"));
     report(&mut machine, 5);
-    let told = Some([(id("a"), Bytes::new(5 << 30))].into());
+    let expected = Some([(id("a"), Bytes::new(5 << 30))].into());
     let status = machine.coordinator.status();
-    assert_eq!(status.gpu_memory, told, "b is down");
+    assert_eq!(status.gpu_memory, expected, "b is down");
     assert_eq!(status.gpu_memory_why, None);
 }

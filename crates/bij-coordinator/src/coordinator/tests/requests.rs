@@ -1,7 +1,7 @@
-//! What is done to runs and groups.
+//! Requests that change runs and groups.
 
 use bij_core::queue::{Dependencies, EventKind, GroupName, QueueState, SlotsFrom};
-use bij_core::request::{Act, Edit, GroupSetting, MoveTo, Pausing, Submit};
+use bij_core::request::{Act, Edit, GroupSetting, MoveTo, PauseRequest, Submit};
 use bij_core::{Outcome, RunEnd, RunState, TimeSpan};
 use bij_sim::{Script, ScriptedEnd};
 
@@ -19,8 +19,8 @@ fn machine() -> Machine {
     machine
 }
 
-fn pausing(group: &GroupName, paused: bool) -> Pausing {
-    Pausing { group: Some(group.clone()), paused }
+fn pause_group(group: &GroupName, paused: bool) -> PauseRequest {
+    PauseRequest { group: Some(group.clone()), paused }
 }
 
 fn setting(name: &GroupName, slots: Option<u32>) -> GroupSetting {
@@ -87,7 +87,7 @@ fn held_runs_are_passed_until_they_are_released() {
 }
 
 #[test]
-fn priorities_and_places_are_given_anew() {
+fn priorities_and_positions_are_given_anew() {
     let mut machine = machine();
     machine.act("c", &Act::Move { to: MoveTo::First }).unwrap();
     assert_eq!(order(&mut machine), ["r", "c", "a", "b"]);
@@ -153,22 +153,34 @@ fn groups_are_set_up_paused_and_taken_down() {
     let coordinator = &mut machine.coordinator;
     let nothing = coordinator.set_group(&setting(&group, Some(0)), "bob", now).unwrap_err();
     assert_eq!(nothing.to_string(), "group gpus with 0 slots would never run anything");
-    assert!(coordinator.pause(&pausing(&group, true), "bob", now).is_err(), "the group is unknown");
+    assert!(
+        coordinator.pause(&pause_group(&group, true), "bob", now).is_err(),
+        "the group is unknown"
+    );
     assert_eq!(
         coordinator.set_group(&setting(&group, Some(1)), "bob", now).unwrap(),
         Outcome::Changed
     );
     let edit = Edit { group: Some(group.clone()), ..Edit::default() };
     coordinator.edit(&"a".parse().unwrap(), &edit, "bob", now).unwrap();
-    assert_eq!(coordinator.pause(&pausing(&group, true), "bob", now).unwrap(), Outcome::Changed);
-    assert_eq!(coordinator.pause(&pausing(&group, true), "eve", now).unwrap(), Outcome::Unchanged);
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, true), "bob", now).unwrap(),
+        Outcome::Changed
+    );
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, true), "eve", now).unwrap(),
+        Outcome::Unchanged
+    );
     let status = coordinator.groups();
     let gpus = status.iter().find(|it| it.name == group).unwrap();
     assert_eq!((gpus.slots, gpus.running, gpus.waiting), (Some(1), 0, 1));
     assert_eq!(gpus.paused_by.as_deref(), Some("bob"));
     assert_eq!(machine.gates_of("a#1"), ["paused", "slots"]);
     let coordinator = &mut machine.coordinator;
-    assert_eq!(coordinator.pause(&pausing(&group, false), "bob", now).unwrap(), Outcome::Changed);
+    assert_eq!(
+        coordinator.pause(&pause_group(&group, false), "bob", now).unwrap(),
+        Outcome::Changed
+    );
     assert_eq!(coordinator.remove_group(&group, "bob", now).unwrap(), Outcome::Changed);
     assert!(coordinator.remove_group(&group, "bob", now).is_err());
 }
@@ -177,12 +189,12 @@ fn groups_are_set_up_paused_and_taken_down() {
 fn a_pause_stops_admission_and_nothing_that_runs() {
     let mut machine = machine();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.act("r", &Act::Stop).unwrap();
     machine.settle();
     assert_eq!(machine.up(), [""; 0]);
     assert_eq!(machine.gates_of("a#1"), ["paused"]);
-    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: false }, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
 }
@@ -211,29 +223,29 @@ fn put_back_with_extras() -> Machine {
     machine.settle();
     machine.act("a#1", &Act::Requeue).unwrap();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: true }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: true }, "bob", now).unwrap();
     machine.settle();
     machine
 }
 
 #[test]
-fn a_run_that_was_put_back_has_its_extras_whoever_starts_it_again() {
+fn a_requeued_run_keeps_its_extras_also_when_it_is_started_from_elsewhere() {
     let mut machine = put_back_with_extras();
     assert_eq!(machine.state_of("a#1"), Some(QueueState::Waiting));
     // Another start has replaced the extras, or an end has removed them.
-    machine.desk.extras.lock().unwrap().clear();
+    machine.handover.extras.lock().unwrap().clear();
     let now = machine.now();
-    machine.coordinator.pause(&Pausing { group: None, paused: false }, "bob", now).unwrap();
+    machine.coordinator.pause(&PauseRequest { group: None, paused: false }, "bob", now).unwrap();
     assert!(machine.admit("a").admitted);
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], EXTRAS);
 }
 
 #[test]
-fn what_a_run_that_never_starts_again_was_to_be_started_with_is_taken_away() {
+fn the_extras_of_a_run_that_never_starts_again_are_removed() {
     let mut machine = put_back_with_extras();
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], EXTRAS);
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], EXTRAS);
     machine.act("a#1", &Act::Cancel).unwrap();
-    assert_eq!(machine.desk.extras.lock().unwrap()[&id("a")], "");
+    assert_eq!(machine.handover.extras.lock().unwrap()[&id("a")], "");
 }
 
 #[test]
@@ -257,28 +269,28 @@ fn a_group_of_the_settings_has_its_slots_until_the_operator_says_otherwise() {
     machine.settle();
     assert_eq!(machine.up(), ["a"]);
     assert_eq!(machine.gates_of("b#1"), ["group-slots"]);
-    let told = |machine: &Machine| {
+    let slots_of = |machine: &Machine| {
         let mut groups = machine.coordinator.groups();
         groups.retain(|status| status.name == night);
         groups.pop().map(|status| (status.slots, status.slots_from))
     };
-    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    assert_eq!(slots_of(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
     let alone = machine.coordinator.remove_group(&night, "bob", now).unwrap_err();
     assert!(matches!(alone, RequestError::DeclaredGroup(_)), "{alone}");
     // Paused, it keeps its slots; the operator's number is stronger than any of the file.
-    machine.coordinator.pause(&pausing(&night, true), "bob", now).unwrap();
-    assert_eq!(told(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
-    machine.coordinator.pause(&pausing(&night, false), "bob", now).unwrap();
+    machine.coordinator.pause(&pause_group(&night, true), "bob", now).unwrap();
+    assert_eq!(slots_of(&machine), Some((Some(1), Some(SlotsFrom::Settings))));
+    machine.coordinator.pause(&pause_group(&night, false), "bob", now).unwrap();
     machine.coordinator.set_group(&setting(&night, Some(2)), "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b"]);
     let other = settings(&machine, Some(3));
     machine.coordinator.reload(Ok(other), "SIGHUP", now);
-    assert_eq!(told(&machine), Some((Some(2), Some(SlotsFrom::Operator))));
+    assert_eq!(slots_of(&machine), Some((Some(2), Some(SlotsFrom::Operator))));
     machine.coordinator.remove_group(&night, "bob", now).unwrap();
     machine.settle();
     assert_eq!(machine.up(), ["a", "b", "c"], "that of the file holds again");
     let none = settings(&machine, None);
     machine.coordinator.reload(Ok(none), "SIGHUP", now);
-    assert_eq!(told(&machine), Some((None, None)));
+    assert_eq!(slots_of(&machine), Some((None, None)));
 }

@@ -1,4 +1,4 @@
-//! What there is to see, and settings that are read anew.
+//! Queries, and settings that are read again.
 
 use bij_core::RunEnd;
 use bij_core::port::DefinitionError;
@@ -43,9 +43,9 @@ fn the_queue_is_listed_in_starting_order_after_the_runs_that_are_up() {
     machine.act("b", &Act::Prioritize { priority: 1 }).unwrap();
     let now = machine.now();
     let queue = machine.coordinator.queue(now);
-    let told: Vec<_> =
+    let listed: Vec<_> =
         queue.iter().map(|it| format!("{} {}", it.id(), it.state.as_str())).collect();
-    assert_eq!(told, ["r#1 running", "b#1 waiting", "a#1 waiting"]);
+    assert_eq!(listed, ["r#1 running", "b#1 waiting", "a#1 waiting"]);
     let status = machine.coordinator.status();
     assert_eq!((status.running, status.waiting, status.held, status.slots), (1, 2, 0, Some(1)));
 }
@@ -63,8 +63,8 @@ fn new_settings_count_at_once_and_bad_ones_leave_the_old_in_force() {
     machine.coordinator.reload(bad.as_ref().cloned(), "SIGHUP", now);
     machine.settle();
     assert_eq!(machine.up(), ["r"]);
-    let told = machine.events(EventKind::Reloaded);
-    assert!(told[0].data["text"].contains("coordinator.toml:2"), "{told:?}");
+    let reloaded = machine.events(EventKind::Reloaded);
+    assert!(reloaded[0].data["text"].contains("coordinator.toml:2"), "{reloaded:?}");
     let good = parse("[coordinator]\nmax_concurrent = 3\n");
     machine.coordinator.reload(good.as_ref().cloned(), "SIGHUP", now);
     machine.settle();

@@ -1,4 +1,4 @@
-//! Starts that come from elsewhere.
+//! Starts that were requested outside the queue.
 
 use bij_core::port::UnitManager as _;
 use bij_core::queue::{EventKind, QueueState};
@@ -79,7 +79,7 @@ fn a_refused_start_is_not_taken_for_one_that_was_skipped_without_the_hook() {
 
 /// As on a slow machine whose experiments all start at boot.
 #[test]
-fn a_skip_that_is_heard_of_when_its_run_is_over_makes_no_second_run() {
+fn a_skip_that_is_reported_after_its_run_has_ended_makes_no_second_run() {
     let mut machine = Machine::new(1);
     machine.define("a", short());
     machine.define("b", short());

@@ -1,4 +1,4 @@
-//! Starts that did not come through.
+//! Starts of units: repeated, delayed, given up.
 
 use bij_core::port::Change;
 use bij_core::queue::QueueState;
@@ -73,7 +73,7 @@ fn a_start_that_could_not_be_asked_for_is_put_off_as_well() {
 }
 
 #[test]
-fn a_run_whose_last_life_is_still_being_stopped_is_not_started_before_that_is_done() {
+fn a_run_whose_last_attempt_is_still_being_stopped_is_not_started_before_that_is_done() {
     let mut world = World::new([waiting("a#1")]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
     assert_eq!(world.started(), [""; 0], "its unit is down already, and the stop not yet done");

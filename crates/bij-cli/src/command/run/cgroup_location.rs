@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use bij_cgroup::{CgroupRoot, Hierarchy};
-use bij_local::CgroupPlace;
+use bij_local::CgroupLocation;
 use bij_systemd::{DelegatedScope, RuntimeScope};
 
 use crate::error::{CliError, Kind};
@@ -53,7 +53,7 @@ fn decide(facts: CgroupFacts) -> CgroupChoice {
 }
 
 /// Returns where the groups are created; enters a delegated scope if they are created there.
-pub(super) async fn cgroup_place() -> CgroupPlace {
+pub(super) async fn cgroup_location() -> CgroupLocation {
     let tree = CgroupRoot::open(CgroupRoot::MOUNT_POINT).ok();
     let facts = CgroupFacts {
         systemd: Path::new("/run/systemd/system").is_dir(),
@@ -62,12 +62,12 @@ pub(super) async fn cgroup_place() -> CgroupPlace {
         read_only: tree.as_ref().is_some_and(CgroupRoot::is_read_only),
     };
     match decide(facts) {
-        CgroupChoice::Supervisor => CgroupPlace::Found,
-        CgroupChoice::Nowhere(reason) => CgroupPlace::Nowhere(reason.to_owned()),
+        CgroupChoice::Supervisor => CgroupLocation::Found,
+        CgroupChoice::Nowhere(reason) => CgroupLocation::Nowhere(reason.to_owned()),
         CgroupChoice::Scope(scope) => match DelegatedScope::enter(scope, "bij-local").await {
-            Ok(_) => CgroupPlace::Delegated,
+            Ok(_) => CgroupLocation::Delegated,
             Err(error) => {
-                CgroupPlace::Nowhere(CliError::from_error(Kind::Internal, &error).in_one_line())
+                CgroupLocation::Nowhere(CliError::from_error(Kind::Internal, &error).in_one_line())
             }
         },
     }

@@ -1,4 +1,4 @@
-//! Runs are taken in, or refused with words.
+//! Submissions, and the reasons why they are refused.
 
 use bij_core::RunId;
 use bij_core::queue::{Dependencies, EventKind};
@@ -111,9 +111,9 @@ fn a_dry_run_says_what_would_keep_it_and_takes_nothing_in() {
         SubmitRequest { runs, by: "x".to_owned(), options: SubmitOptions { dry_run: true } };
     let now = machine.now();
     let listed = machine.coordinator.submit_together(vec![request], now).pop().unwrap().unwrap();
-    let told: Vec<_> =
+    let gates: Vec<_> =
         listed.iter().map(|it| (it.id().to_string(), &*it.waiting_on[0].gate)).collect();
-    assert_eq!(told, [("b#1".to_owned(), "slots"), ("b#2".to_owned(), "slots")]);
+    assert_eq!(gates, [("b#1".to_owned(), "slots"), ("b#2".to_owned(), "slots")]);
     assert_eq!(machine.event_count(), events);
 }
 

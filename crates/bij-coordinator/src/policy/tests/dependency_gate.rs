@@ -1,4 +1,4 @@
-//! Runs that wait for other runs.
+//! The dependency gate.
 
 use bij_core::queue::ClosedGate;
 use bij_core::{RunEnd, RunState};

@@ -1,4 +1,4 @@
-//! Units that are to be stopped.
+//! Stops of units.
 
 use bij_core::port::Change;
 use bij_core::{ActiveState, Cause, Order, RunEnd, Uptime};
@@ -15,11 +15,11 @@ fn stops(world: &World) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_wish_is_carried_out_until_the_unit_is_down() {
+fn a_stop_request_is_carried_out_until_the_unit_is_down() {
     let mut world = World::new([waiting("a#1").running()]);
-    let wish =
+    let request =
         StopRequest { order: Order::stop("bij stop by alice"), not_before: Uptime::from_secs(0) };
-    world.state.stops.insert(experiment("a"), wish);
+    world.state.stops.insert(experiment("a"), request);
     assert_eq!(stops(&world), [("a".to_owned(), "bij stop by alice".to_owned())]);
     world.state.busy.insert(experiment("a"), Busy::Stopping);
     assert_eq!(stops(&world), []);
@@ -29,10 +29,10 @@ fn a_wish_is_carried_out_until_the_unit_is_down() {
 }
 
 #[test]
-fn a_wish_that_failed_is_put_off() {
+fn a_stop_request_that_failed_is_delayed() {
     let mut world = World::new([waiting("a#1").running()]);
-    let wish = StopRequest { order: Order::stop("x"), not_before: Uptime::from_secs(601) };
-    world.state.stops.insert(experiment("a"), wish);
+    let request = StopRequest { order: Order::stop("x"), not_before: Uptime::from_secs(601) };
+    world.state.stops.insert(experiment("a"), request);
     assert_eq!(stops(&world), []);
     assert_eq!(stops(&world.at(601)).len(), 1);
 }
@@ -59,8 +59,8 @@ fn a_unit_whose_run_was_put_back_is_stopped_and_one_from_elsewhere_is_left_alone
 fn a_requested_stop_is_carried_out_by_any_coordinator() {
     let mut world = World::new([waiting("a#1").running().to_be_stopped_by("alice")]);
     assert_eq!(stops(&world), [("a".to_owned(), "alice".to_owned())]);
-    let wish = StopRequest { order: Order::stop("alice"), not_before: Uptime::from_secs(605) };
-    world.state.stops.insert(experiment("a"), wish);
+    let request = StopRequest { order: Order::stop("alice"), not_before: Uptime::from_secs(605) };
+    world.state.stops.insert(experiment("a"), request);
     assert_eq!(stops(&world), [], "the last try has failed");
     world.state.stops.clear();
     world.state.busy.insert(experiment("a"), Busy::Stopping);

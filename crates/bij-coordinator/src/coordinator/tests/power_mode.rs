@@ -1,4 +1,4 @@
-//! The board is switched between runs that want it otherwise.
+//! Switches of the power mode between runs that need different ones.
 
 use bij_core::TimeSpan;
 use bij_core::queue::EventKind;
@@ -14,13 +14,13 @@ fn offer(id: u32, name: &str) -> PowerModeOption {
     PowerModeOption { id, name: name.to_owned(), needs_reboot: false }
 }
 
-fn report(machine: &mut Machine, current: u32, told: Option<&str>) {
+fn report(machine: &mut Machine, current: u32, text: Option<&str>) {
     let offered = vec![offer(0, "MAXN"), offer(2, "MODE_30W")];
     let seen = PowerModeStatus { offered, current: Some(current), ..PowerModeStatus::default() };
-    let told =
-        told.map(|text| PowerSwitchOutcome { mode: current, text: text.to_owned(), by: None });
+    let outcome =
+        text.map(|text| PowerSwitchOutcome { mode: current, text: text.to_owned(), by: None });
     let now = machine.now();
-    machine.coordinator.power(seen, told, now);
+    machine.coordinator.power(seen, outcome, now);
     machine.settle();
 }
 
@@ -75,8 +75,8 @@ fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
     let (offered, now) = (vec![offer(0, "MAXN"), offer(2, "MODE_30W")], machine.now());
     let seen = PowerModeStatus { offered, current: Some(0), ..PowerModeStatus::default() };
     let text = "the board is in power mode MAXN".to_owned();
-    let told = PowerSwitchOutcome { mode: 0, text, by: Some("alice".to_owned()) };
-    machine.coordinator.power(seen, Some(told), now);
+    let outcome = PowerSwitchOutcome { mode: 0, text, by: Some("alice".to_owned()) };
+    machine.coordinator.power(seen, Some(outcome), now);
     machine.settle();
     let events = machine.events(EventKind::PowerMode);
     assert_eq!(events[0].data["by"], "alice");
@@ -84,7 +84,7 @@ fn a_board_is_not_switched_by_hand_under_a_run_that_needs_its_mode() {
 }
 
 #[test]
-fn clocks_are_wanted_from_a_start_to_its_end() {
+fn clocks_are_held_from_a_start_to_its_end() {
     let mut machine = Machine::new(4);
     let script = Script::ends(TimeSpan::from_secs(60), ScriptedEnd::Exit(0));
     machine.define_with("a", script, |spec| spec.power.clocks = Clocks::Max);
