@@ -157,6 +157,7 @@ mod tests {
             version: "0.0.0".to_owned(),
             license: None,
             license_file: None,
+            publish: None,
             dependencies: dependencies
                 .iter()
                 .map(|(name, kind)| Dependency {

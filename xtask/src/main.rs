@@ -6,6 +6,8 @@
 //! - `bench` measures the queue beside those of others ([`mod@bench`]).
 //! - `sim` runs the coordinator in seeded worlds, or tells the story of one ([`mod@sim`]).
 //! - `fuzz` gives every reader of foreign text hostile input ([`mod@fuzz`]).
+//! - `package` builds the published crates as an outside project gets them ([`mod@package`]), `api` lists their
+//!   public API ([`public_api`]).
 //! - `ci` is what every change must pass ([`ci`]), `arrows` its check of who may depend on whom
 //!   ([`arrows`]).
 
@@ -17,7 +19,9 @@ mod ci;
 mod demo;
 mod fuzz;
 mod lab;
+mod package;
 mod prose;
+mod public_api;
 mod shell;
 mod sim;
 mod stage;
@@ -58,6 +62,10 @@ enum Chore {
     Ci(test::Options),
     /// Checks which crate depends on which, and under which licence
     Arrows,
+    /// Packs the published crates, and builds and tests them and their examples from the packages
+    Package,
+    /// Compares the public API of the published crates with the lists beside them
+    Api(public_api::Options),
     /// Counts what can be counted of the language, and names each place
     Prose(prose::Options),
 }
@@ -81,6 +89,8 @@ fn carry_out(chore: Chore) -> anyhow::Result<()> {
         Chore::Sim(options) => sim::sim(&options),
         Chore::Fuzz(options) => fuzz::fuzz(&options),
         Chore::Ci(options) => ci::ci(&options),
+        Chore::Package => package::package(),
+        Chore::Api(options) => public_api::api(options),
         Chore::Arrows => arrows::check(),
         Chore::Prose(options) => prose::prose(options),
     }

@@ -33,8 +33,22 @@ pub(crate) struct Package {
     pub(crate) version: String,
     pub(crate) license: Option<String>,
     pub(crate) license_file: Option<String>,
+    /// The registries that it may be published to: none, or any if this is `None`.
+    pub(crate) publish: Option<Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) targets: Vec<Target>,
+}
+
+impl Package {
+    /// Returns `true` if the package is meant for other projects.
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+
+    /// Returns `true` if the package has a library.
+    pub(crate) fn is_library(&self) -> bool {
+        self.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "lib"))
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,12 +1,4 @@
-//! Access to this host for bij's programs and for the supervisor without systemd.
-//!
-//! - [`HostContext`]: the paths of the system or of a user, and the boot.
-//! - [`boot_id`], [`uptime`] and [`monotonic`]: the boot and its clocks.
-//! - [`files`]: files that are read without trust, and written whole or not at all.
-//! - [`read_progress`]: the file that an experiment writes its progress to.
-//! - [`ServiceNotify`] and related functions: messages to the service manager (`sd_notify(3)`).
-//! - [`confine`](fn@confine): the environment of a program that runs as root.
-//! - [`logged()`]: errors that go to the log and no further.
+#![doc = include_str!("../README.md")]
 
 mod boot;
 mod confine;
