@@ -53,14 +53,14 @@ fn unpack(package: &Path, directory: &Path) -> Result<()> {
 /// Writes the manifest of a workspace of the unpacked packages, which satisfy each other's requirements.
 fn write_workspace(published: &[&Package], directory: &Path) -> Result<()> {
     let folder = |package: &Package| format!("{}-{}", package.name, package.version);
-    let mut manifest = String::from("[workspace]\nresolver = \"3\"\nmembers = [");
-    for package in published {
-        manifest += &format!("{:?}, ", folder(package));
-    }
-    manifest += "]\n\n[profile.dev]\ndebug = false\n\n[patch.crates-io]\n";
-    for package in published {
-        manifest += &format!("{} = {{ path = {:?} }}\n", package.name, folder(package));
-    }
+    let folders: Vec<String> = published.iter().map(|package| folder(package)).collect();
+    let patch =
+        |package: &&Package| format!("{} = {{ path = {:?} }}\n", package.name, folder(package));
+    let manifest = format!(
+        "[workspace]\nresolver = \"3\"\nmembers = {folders:?}\n\n[profile.dev]\ndebug = false\n\n\
+         [patch.crates-io]\n{}",
+        published.iter().map(patch).collect::<String>(),
+    );
     fs::write(directory.join("Cargo.toml"), manifest)?;
     // The same versions of others' crates as here.
     fs::copy(workspace::root().join("Cargo.lock"), directory.join("Cargo.lock"))?;

@@ -79,7 +79,9 @@ fn read_pages(pages: &Path) -> Result<BTreeSet<String>> {
 
 /// Returns `true` for a link to the page of an item, not to a part of a page or to another crate.
 fn is_item(link: &str) -> bool {
-    link.ends_with(".html") && !link.starts_with("..") && !link.contains("://")
+    link.split_once(".html").is_some_and(|(_, rest)| rest.is_empty())
+        && !link.starts_with("..")
+        && !link.contains("://")
 }
 
 /// Returns the kind and the path of the item on a page: `port/trait.Ledger.html` is `trait port::Ledger`.

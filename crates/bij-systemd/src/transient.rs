@@ -82,7 +82,8 @@ pub struct TransientService {
 }
 
 impl TransientService {
-    /// Creates a service that runs a command: the absolute path of a program, and its arguments.
+    /// Creates a service that runs a command: the absolute path of a program, and its arguments, which reach the
+    /// program as they are.
     pub fn new<S: Into<String>>(name: UnitName, command: impl IntoIterator<Item = S>) -> Self {
         let command = command.into_iter().map(Into::into).collect();
         let (environment, writable, properties) = (Vec::new(), Vec::new(), Vec::new());
@@ -223,7 +224,9 @@ impl TransientService {
 
     fn variants(&self) -> Vec<(&str, Variant<'_>)> {
         let program = self.command.first().map_or("", String::as_str);
-        let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
+        // systemd would expand variables of the unit's environment in arguments (systemd.service(5), "Command Lines").
+        let command: Vec<String> =
+            self.command.iter().map(|argument| argument.replace('$', "$$")).collect();
         let mut variants: Vec<_> = self.properties.iter().map(Property::to_variant).collect();
         variants.push(("ExecStart", Variant::from(vec![(program, command, false)])));
         for (name, texts) in
