@@ -6,6 +6,7 @@ mod child;
 mod contract;
 mod faults;
 mod lock;
+mod memory;
 mod properties;
 mod queue;
 mod reader;
