@@ -48,6 +48,8 @@
 mod board;
 mod database_error;
 mod database_file;
+mod export;
+mod import;
 mod ledger_notice;
 mod migration;
 mod open;
@@ -61,6 +63,8 @@ mod store;
 mod wal_owner;
 mod write;
 
+pub use export::ExportError;
+pub use import::{ImportError, Imported, InvalidLine};
 pub use ledger_notice::LedgerNotice;
 pub use reader::Reader;
 pub use robust::RobustLedger;

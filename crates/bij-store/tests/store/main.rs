@@ -4,6 +4,7 @@
 mod board;
 mod child;
 mod contract;
+mod export;
 mod faults;
 mod lock;
 mod memory;
