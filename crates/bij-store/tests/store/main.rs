@@ -4,6 +4,7 @@
 mod board;
 mod child;
 mod contract;
+mod crash_ledger;
 mod export;
 mod faults;
 mod lock;
