@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("bij-store", &["bij-core"], &["bij-sim", "bij-fuzz"]),
     ("bij-host", &["bij-core", "bij-definition"], &[]),
     ("bij-systemd", &["bij-core", "bij-cgroup"], &["bij-sim", "bij-fuzz"]),
-    ("bij-coordinator", &["bij-core", "bij-definition"], &["bij-sim"]),
+    ("bij-coordinator", &["bij-core", "bij-definition"], &["bij-sim", "bij-store"]),
     ("bij-jetson", &["bij-core"], &["bij-sim", "bij-fuzz"]),
     (
         "bij-local",

@@ -20,6 +20,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("framing", "bij-api"),
     ("journal-record", "bij-systemd"),
     ("spool-record", "bij-store"),
+    ("import", "bij-store"),
     ("notice", "bijd"),
     ("log-line", "bij-local"),
 ];

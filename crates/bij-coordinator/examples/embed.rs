@@ -1,5 +1,5 @@
 //! The whole loop inside another program, with a unit manager of its own: jobs that are up until
-//! their work is done. A queue that outlives the program is kept by `bij_store::Store`.
+//! their work is done. `Store::open` would keep the queue in a file, which outlives the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Write as _, stdout};
@@ -13,6 +13,7 @@ use bij_core::{
     ActiveState, BootId, Bytes, CoordinatorSettings, ExperimentId, Outcome, RunEnd, UnitStatus,
     Uptime,
 };
+use bij_store::Store;
 
 #[derive(Default)]
 struct Jobs(Mutex<BTreeSet<ExperimentId>>);
@@ -35,12 +36,12 @@ impl UnitManager for Jobs {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (units, mut store) = (Arc::new(Jobs::default()), bij_sim::MemoryLedger::default());
+    let (units, mut store) = (Arc::new(Jobs::default()), Store::in_memory()?);
     let memory = Bytes::new(1 << 30);
     let ids = ["a", "b", "c", "d", "e"].map(str::parse::<ExperimentId>).into_iter().flatten();
     let specs = ids.clone().map(|id| (id.clone(), ExperimentSpec::new(id, Vec::new())));
     let (definitions, board) = (specs.collect::<BTreeMap<_, _>>(), Sample::new(memory, memory));
-    let adapters = Adapters::new(Arc::clone(&units), store.clone(), definitions, board, ());
+    let adapters = Adapters::new(Arc::clone(&units), store.connect()?, definitions, board, ());
     let now = Now { at: std::time::UNIX_EPOCH.into(), uptime: Uptime::from_secs(60) };
     let (boot, settings) = (BootId::from_bytes([1; 16]), CoordinatorSettings::default());
     let mut coordinator = Coordinator::open(adapters, boot, settings, now)?;

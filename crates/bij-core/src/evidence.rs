@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bytes, Cause, Limit, Progress, ServiceResult, TimeSpan};
 
+mod child;
 mod left_behind;
 mod proof;
 

@@ -234,11 +234,32 @@ macro_rules! id128 {
 
 id128! {
     /// systemd's id of one activation of a unit: `$INVOCATION_ID`, 32 hexadecimal digits (systemd.exec(5)).
+    ///
+    /// A supervisor without systemd makes one for each process that it starts. This crate has no source of
+    /// randomness; on Linux the kernel has one, whose ids are parsed with their dashes (random(4)):
+    ///
+    /// ```
+    /// use bij_core::InvocationId;
+    ///
+    /// let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    /// let invocation: InvocationId = text.parse()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Any other 16 random bytes do as well ([`from_bytes`](Self::from_bytes)). They must never repeat within a
+    /// boot, because the ledger counts an id once.
     InvocationId
 }
 id128! {
     /// The kernel's id of one boot, `/proc/sys/kernel/random/boot_id`. It is read with or without dashes and
     /// written without, as in the journal (`_BOOT_ID`, systemd.journal-fields(7)).
+    ///
+    /// ```
+    /// use bij_core::BootId;
+    ///
+    /// let boot: BootId = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.parse()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     BootId
 }
 

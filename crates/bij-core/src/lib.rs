@@ -75,7 +75,7 @@ pub use start_limit::StartLimit;
 pub use text::{error_chain, is_printable, printable};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use trust::{Authority, Ownership, PathStep, PathStepKind, TooOpen, TooOpenReason};
-pub use unclosed::{RecoveredEnd, close_other_boots, unclosed_attempts};
+pub use unclosed::{RecoveredEnd, close_other_boots, close_this_boot, unclosed_attempts};
 pub use unit_state::{
     ActiveState, JobResult, LoadState, Resources, ServiceResult, SubState, UnitStatus,
 };

@@ -38,29 +38,19 @@ pub fn close_other_boots(
     let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() })?;
     let unclosed: Vec<Attempt> =
         open.into_iter().filter(|attempt| attempt.key.boot != current).collect();
-    let mut seen = BTreeSet::<ExperimentId>::new();
-    let mut ends = Vec::new();
-    for attempt in unclosed.iter().rev() {
-        let is_newest = seen.insert(attempt.run.experiment.clone());
-        let recovered = if is_newest { recover(attempt) } else { RecoveredEnd::default() };
+    let mut orders = Vec::new();
+    for attempt in &unclosed {
         let was_clean = ledger.ended_cleanly(attempt.key.boot)?;
-        ends.push(end_with_boot(attempt, was_clean, recovered, now));
+        let by = "the system".to_owned();
+        orders.push(was_clean.then_some(Order { kind: OrderKind::Shutdown, by }));
     }
-    let mut closed = Vec::new();
-    for (mut attempt, end) in unclosed.into_iter().zip(ends.into_iter().rev()) {
-        let closing = Closing {
-            experiment: attempt.run.experiment.clone(),
-            key: attempt.key,
-            ready: attempt.ready,
-            end: end.clone(),
-            started: attempt.started,
-        };
-        if ledger.close(&closing)? == Outcome::Changed {
-            attempt.end = Some(end);
-            closed.push(attempt);
-        }
-    }
-    Ok(closed)
+    let recovered = recover_newest(&unclosed, recover);
+    let found = unclosed.into_iter().zip(recovered).zip(orders);
+    let ended = found.map(|((attempt, recovered), order)| {
+        let end = recovered_end(&attempt, Witness::NextBoot, order, recovered, now);
+        (attempt, end)
+    });
+    close_all(ledger, ended.collect())
 }
 
 /// Returns the unclosed attempts of this boot: open attempts that their unit no longer runs, so that the record
@@ -78,10 +68,75 @@ pub fn unclosed_attempts(
     Ok(open.into_iter().filter(is_unclosed).collect())
 }
 
-/// Returns the end of an attempt that was open when its boot ended.
-fn end_with_boot(
+/// Closes the unclosed attempts of this boot and returns them, oldest first: those for which `is_running` returns
+/// `false`. A supervisor that keeps its own processes calls it when it starts, because an attempt stays open if its
+/// supervisor was killed.
+///
+/// What ended such an attempt is not known, so its cause is [`Unknown`](crate::Cause::Unknown), which counts as a
+/// crash and leaves its run open. `recover` is called as by [`close_other_boots`], and an unknown end time is
+/// recorded as `now`, with a note. A supervisor that knows more about an end records it with
+/// [`Closing::from_evidence`] instead.
+///
+/// # Errors
+/// As [`close_other_boots`].
+pub fn close_this_boot(
+    ledger: &mut (impl Ledger + ?Sized),
+    current: BootId,
+    now: Timestamp,
+    is_running: impl Fn(&Attempt) -> bool,
+    recover: impl Fn(&Attempt) -> RecoveredEnd,
+) -> Result<Vec<Attempt>, LedgerError> {
+    let unclosed = unclosed_attempts(ledger, current, is_running)?;
+    let recovered = recover_newest(&unclosed, recover);
+    let ended = unclosed.into_iter().zip(recovered).map(|(attempt, recovered)| {
+        let end = recovered_end(&attempt, Witness::NextStart, None, recovered, now);
+        (attempt, end)
+    });
+    close_all(ledger, ended.collect())
+}
+
+/// Calls `recover` for the newest attempt of each experiment. The others get the default.
+fn recover_newest(
+    unclosed: &[Attempt],
+    recover: impl Fn(&Attempt) -> RecoveredEnd,
+) -> Vec<RecoveredEnd> {
+    let mut seen = BTreeSet::<&ExperimentId>::new();
+    let newest_first = unclosed.iter().rev().map(|attempt| {
+        let is_newest = seen.insert(&attempt.run.experiment);
+        if is_newest { recover(attempt) } else { RecoveredEnd::default() }
+    });
+    let mut recovered: Vec<RecoveredEnd> = newest_first.collect();
+    recovered.reverse();
+    recovered
+}
+
+/// Closes attempts, and returns those that were open until now.
+fn close_all(
+    ledger: &mut (impl Ledger + ?Sized),
+    ended: Vec<(Attempt, AttemptEnd)>,
+) -> Result<Vec<Attempt>, LedgerError> {
+    let mut closed = Vec::new();
+    for (mut attempt, end) in ended {
+        let closing = Closing {
+            experiment: attempt.run.experiment.clone(),
+            key: attempt.key,
+            ready: attempt.ready,
+            end: end.clone(),
+            started: attempt.started,
+        };
+        if ledger.close(&closing)? == Outcome::Changed {
+            attempt.end = Some(end);
+            closed.push(attempt);
+        }
+    }
+    Ok(closed)
+}
+
+/// Returns the end of an unclosed attempt, found by `witness`.
+fn recovered_end(
     attempt: &Attempt,
-    was_clean: bool,
+    witness: Witness,
+    order: Option<Order>,
     recovered: RecoveredEnd,
     now: Timestamp,
 ) -> AttemptEnd {
@@ -89,9 +144,8 @@ fn end_with_boot(
     if ended.is_none() {
         notes.push("when it ended is not known; the time given is when it was found".to_owned());
     }
-    let order = was_clean.then(|| Order { kind: OrderKind::Shutdown, by: "the system".to_owned() });
     let evidence = Evidence {
-        witness: Some(Witness::NextBoot),
+        witness: Some(witness),
         became_ready: attempt.ready.is_some(),
         order,
         progress,

@@ -243,7 +243,7 @@ impl TestMachine {
     }
 
     pub(crate) fn store(&self) -> Store {
-        Store::open(&self.host.layout().database()).unwrap()
+        Store::open(self.host.layout().database()).unwrap()
     }
 
     pub(crate) fn begin(&self, env: &HookEnv) -> Result<Begun, BeginError> {

@@ -10,8 +10,10 @@
 //! contract::ledger_contract(MemoryLedger::default);
 //! ```
 //!
-//! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. [`SimUnits`] is a
-//! service manager with its own clock; [`contract::unit_manager_contract`] and
+//! [`MemoryLedger`] is a ledger and the queue of its runs, as the database is. It follows the rules by other means than
+//! SQL, so that tests can compare the two; a program that wants a ledger in memory takes `bij_store::Store::in_memory`.
+//!
+//! [`SimUnits`] is a service manager with its own clock; [`contract::unit_manager_contract`] and
 //! [`contract::unit_restrainer_contract`] judge it, systemd and bij's own supervisor. [`SimMachine`]
 //! combines all models, with clocks, hooks and power cuts; [`KillablePort`] kills the user of a port at any of
 //! its calls.

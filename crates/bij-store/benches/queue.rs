@@ -140,7 +140,7 @@ fn starting(criterion: &mut Criterion) {
 
 fn run_attempt(database: &Path, directory: &Path, number: &mut u32) {
     *number += 1;
-    let ledger = || RobustLedger::new(database.to_owned(), directory.join("spool"));
+    let ledger = || RobustLedger::new(database, directory.join("spool"));
     let opening = fixture::fresh("amnesiac_001", 1, *number);
     ledger().open(&opening).unwrap();
     ledger().close(&fixture::end(&opening, fixture::success())).unwrap();

@@ -58,7 +58,7 @@ impl Reader {
     }
 }
 
-fn insert_attempt_board(
+pub(crate) fn insert_attempt_board(
     transaction: &Transaction<'_>,
     key: AttemptKey,
     board: &AttemptBoard,
@@ -84,7 +84,10 @@ fn insert_attempt_board(
     Ok(if added == 0 { Outcome::Unchanged } else { Outcome::Changed })
 }
 
-fn insert_minute(transaction: &Transaction<'_>, minute: &BoardMinute) -> Result<(), DatabaseError> {
+pub(crate) fn insert_minute(
+    transaction: &Transaction<'_>,
+    minute: &BoardMinute,
+) -> Result<(), DatabaseError> {
     let BoardMinute { at, span, samples, hottest, celsius, power, gpu_load, .. } = minute;
     transaction
         .prepare_cached(
@@ -122,11 +125,8 @@ fn minutes(
     before: Option<i64>,
     at_most: usize,
 ) -> Result<(i64, Vec<BoardMinute>), DatabaseError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, at, span, samples, zone, zone_max, celsius_min, celsius_mean, celsius_max,
-             power_min, power_mean, power_max, gpu_load, available, throttled
-         FROM board_minutes WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-    )?;
+    let sql = format!("SELECT {MINUTE} FROM board_minutes WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
     let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
     let mut rows = statement.query([before.unwrap_or(i64::MAX), at_most])?;
     let (mut first, mut minutes) = (0, Vec::new());
@@ -138,7 +138,17 @@ fn minutes(
     Ok((first, minutes))
 }
 
-fn minute(row: &Row<'_>) -> Result<BoardMinute, DatabaseError> {
+/// The columns that [`minute`] reads.
+const MINUTE: &str = "id, at, span, samples, zone, zone_max, celsius_min, celsius_mean, \
+     celsius_max, power_min, power_mean, power_max, gpu_load, available, throttled";
+
+/// The query of all minutes for [`minute`], in their order.
+pub(crate) fn minutes_in_order() -> String {
+    format!("SELECT {MINUTE} FROM board_minutes ORDER BY id")
+}
+
+/// Reads a minute of the board from a row of [`MINUTE`].
+pub(crate) fn minute(row: &Row<'_>) -> Result<BoardMinute, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     let celsius = |number, name| {
         Ok::<_, DatabaseError>(

@@ -18,6 +18,9 @@ pub(crate) enum DatabaseError {
     /// A file or directory could not be used.
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    /// The linked SQLite is too old; both versions as SQLite numbers them, 3038000 for 3.38.0.
+    #[error("SQLite {} is older than {}", version(*.found), version(*.needed))]
+    OldLibrary { found: i32, needed: i32 },
     /// A newer bij has written the database.
     #[error("schema {found} is newer than {known}")]
     Newer {
@@ -63,6 +66,7 @@ impl DatabaseError {
                 error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
             }
             Self::File { .. }
+            | Self::OldLibrary { .. }
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::NotOurs { .. }
@@ -78,6 +82,9 @@ impl DatabaseError {
 impl From<DatabaseError> for LedgerError {
     fn from(error: DatabaseError) -> Self {
         match error {
+            DatabaseError::OldLibrary { found, needed } => {
+                Self::OldLibrary { found: version(found), needed: version(needed) }
+            }
             DatabaseError::Newer { found, known } => Self::Newer { found, known },
             DatabaseError::Claimed { owner } => Self::Claimed { owner },
             DatabaseError::Value { .. } => Self::Corrupt(Box::new(error)),
@@ -92,6 +99,11 @@ impl From<DatabaseError> for LedgerError {
             }
         }
     }
+}
+
+/// Formats the number of a version of SQLite (<https://www.sqlite.org/c3ref/c_source_id.html>).
+fn version(number: i32) -> String {
+    format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
 }
 
 /// A variant of [`LedgerError`] that takes its source.

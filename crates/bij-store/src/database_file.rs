@@ -12,23 +12,67 @@ use crate::database_error::DatabaseError;
 use crate::open::{self, ReadMode};
 use crate::{migration, read};
 
-/// The path of a database that may be missing, created or replaced between two queries. No lock is held
-/// between them.
+/// A database to read, in a file that may be missing, created or replaced between two queries, or in memory. No lock
+/// is held between queries.
 pub(crate) struct DatabaseFile {
-    path: PathBuf,
+    location: DatabaseLocation,
     /// Reused while it is the same file: opening a connection costs as much as several queries. A query
     /// takes it out and puts it back.
     idle: Mutex<Option<OpenDatabase>>,
 }
 
+/// Where a database is read.
+#[derive(Clone, Debug)]
+enum DatabaseLocation {
+    /// In the file at this path.
+    File(PathBuf),
+    /// In the memory of this process, by the name that its connections share.
+    Memory(String),
+}
+
+impl DatabaseLocation {
+    /// Opens the database; `None` if there is none yet.
+    fn open(&self) -> Result<Option<(Connection, ReadMode)>, DatabaseError> {
+        match self {
+            Self::File(path) => open::for_reading(path),
+            Self::Memory(name) => {
+                Ok(Some((open::in_memory(name, open::BUSY_TIMEOUT)?, ReadMode::Shared)))
+            }
+        }
+    }
+
+    /// Reads the identity of the file; `None` if it is missing, and for a database in memory.
+    fn file(&self) -> Option<FileId> {
+        match self {
+            Self::File(path) => FileId::read(path),
+            Self::Memory(_) => None,
+        }
+    }
+
+    fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    fn has_log(&self) -> bool {
+        matches!(self, Self::File(path) if open::wal_has_content(path))
+    }
+}
+
 struct OpenDatabase {
-    file: FileId,
+    /// `None` for a database in memory.
+    file: Option<FileId>,
     connection: Connection,
 }
 
 impl DatabaseFile {
+    /// Reads the database at a path.
     pub(crate) const fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(None) }
+        Self { location: DatabaseLocation::File(path), idle: Mutex::new(None) }
+    }
+
+    /// Reads the database in memory with this name.
+    pub(crate) const fn in_memory(name: String) -> Self {
+        Self { location: DatabaseLocation::Memory(name), idle: Mutex::new(None) }
     }
 
     /// Runs a query on one snapshot of the database; the default value if there is no database.
@@ -36,7 +80,7 @@ impl DatabaseFile {
         &self,
         query: impl Fn(&Connection) -> Result<T, DatabaseError>,
     ) -> Result<T, LedgerError> {
-        let file = FileId::read(&self.path);
+        let file = self.location.file();
         if let Some(idle) = self.take_idle(file)
             // A new connection may succeed where this one failed.
             && let Ok(answer) = read::in_snapshot(&idle.connection, &query)
@@ -44,18 +88,19 @@ impl DatabaseFile {
             self.put_idle(idle);
             return Ok(answer);
         }
-        let Some((connection, mode)) = open::for_reading(&self.path)? else {
+        let Some((connection, mode)) = self.location.open()? else {
             return Ok(T::default());
         };
         let answer = read::in_snapshot(&connection, &query);
-        if mode == ReadMode::Immutable && open::wal_has_content(&self.path) {
+        if mode == ReadMode::Immutable && self.location.has_log() {
             // A writer has begun since: there is a log now, and an index to read it by.
-            let Some((connection, _)) = open::for_reading(&self.path)? else {
+            let Some((connection, _)) = self.location.open()? else {
                 return Ok(T::default());
             };
             return Ok(read::in_snapshot(&connection, &query)?);
         }
-        if let (ReadMode::Shared, Ok(_), Some(file)) = (mode, &answer, file) {
+        let is_known = file.is_some() || self.location.is_in_memory();
+        if mode == ReadMode::Shared && answer.is_ok() && is_known {
             self.put_idle(OpenDatabase { file, connection });
         }
         Ok(answer?)
@@ -75,7 +120,7 @@ impl DatabaseFile {
     fn take_idle(&self, file: Option<FileId>) -> Option<OpenDatabase> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let is_usable = |idle: &OpenDatabase| {
-            Some(idle.file) == file
+            idle.file == file
                 && migration::version(&idle.connection)
                     .is_ok_and(|version| version == migration::KNOWN)
         };
@@ -87,16 +132,16 @@ impl DatabaseFile {
     }
 }
 
-/// Copies the path alone: each clone opens its own connection.
+/// Copies the place alone: each clone opens its own connection.
 impl Clone for DatabaseFile {
     fn clone(&self) -> Self {
-        Self::new(self.path.clone())
+        Self { location: self.location.clone(), idle: Mutex::new(None) }
     }
 }
 
 impl fmt::Debug for DatabaseFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DatabaseFile").field(&self.path).finish()
+        f.debug_tuple("DatabaseFile").field(&self.location).finish()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opens the database for writing, or for reading without write permission.
+//! Opens the database for writing, in a file or in memory, or for reading without write permission.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -46,6 +46,41 @@ const WAL_AUTOCHECKPOINT_PAGES: u32 = 2048;
 /// is half of it, so only processes that submit once and exit let the log grow this long.
 pub(crate) const WAL_TRUNCATE_BYTES_ON_SUBMIT: u64 = 4 << 20;
 
+/// The oldest SQLite that has what the SQL of this crate needs: `unixepoch()` and JSON functions that are always there,
+/// both since this version, and tables that are STRICT (<https://www.sqlite.org/changes.html>).
+const SQLITE_MIN: i32 = 3_038_000;
+
+/// Returns an error if the SQLite that this program is linked to is too old. Checked first, because it would only fail
+/// in the middle of a migration.
+fn ensure_library() -> Result<(), DatabaseError> {
+    check_library_version(rusqlite::version_number())
+}
+
+fn check_library_version(found: i32) -> Result<(), DatabaseError> {
+    if found < SQLITE_MIN {
+        return Err(DatabaseError::OldLibrary { found, needed: SQLITE_MIN });
+    }
+    Ok(())
+}
+
+/// Opens a database in memory with an empty ledger and queue, or another connection to it: every call with the same
+/// name within this process, until the last connection is closed.
+pub(crate) fn in_memory(name: &str, busy_timeout: Duration) -> Result<Connection, DatabaseError> {
+    ensure_library()?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    // Shared by connections with locks like those of a file, unlike ":memory:" (<https://www.sqlite.org/inmemorydb.html>,
+    // src/memdb.c).
+    let mut connection = Connection::open_with_flags(format!("file:/{name}?vfs=memdb"), flags)?;
+    connection.busy_timeout(busy_timeout)?;
+    prepare(&connection)?;
+    migration::apply(&mut connection)?;
+    Ok(connection)
+}
+
 /// Opens the database for writing; creates it and its directory if they are missing. Also returns the
 /// identity of the open file.
 pub(crate) fn for_writing(
@@ -73,6 +108,7 @@ pub(crate) fn existing_for_writing(
 }
 
 fn connect_for_writing(path: &Path, busy_timeout: Duration) -> Result<Connection, DatabaseError> {
+    ensure_library()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
@@ -266,6 +302,7 @@ pub(crate) fn for_reading(path: &Path) -> Result<Option<(Connection, ReadMode)>,
 }
 
 fn connect_for_reading(path: &Path, mode: ReadMode) -> Result<Connection, DatabaseError> {
+    ensure_library()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI
@@ -311,4 +348,23 @@ fn file_uri(path: &Path, mode: ReadMode) -> String {
         uri.push_str("&immutable=1");
     }
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use bij_core::port::LedgerError;
+
+    use super::*;
+
+    #[test]
+    fn an_sqlite_that_is_too_old_is_refused_with_both_versions() {
+        assert!(check_library_version(3_038_000).is_ok());
+        assert!(ensure_library().is_ok());
+        let error = LedgerError::from(check_library_version(3_037_002).unwrap_err());
+        assert!(matches!(&error, LedgerError::OldLibrary { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "this program uses SQLite 3.37.2; the state database needs 3.38.0 or newer"
+        );
+    }
 }

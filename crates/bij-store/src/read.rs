@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 use crate::database_error::DatabaseError;
 use crate::row::{self, NEXT, ResultColumn, RowReader};
 
-const FROM: &str =
+/// The tables of [`row::ATTEMPT`].
+pub(crate) const FROM: &str =
     "FROM attempts a JOIN runs r ON r.id = a.run JOIN experiments e ON e.id = a.experiment
      LEFT JOIN attempt_boards b ON b.attempt = a.id";
 
@@ -327,12 +328,12 @@ pub(crate) fn ended_cleanly(connection: &Connection, boot: BootId) -> Result<boo
 }
 
 /// Runs several queries on one snapshot of the database.
-pub(crate) fn in_snapshot<T>(
+pub(crate) fn in_snapshot<T, E: From<DatabaseError>>(
     connection: &Connection,
-    query: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    let snapshot = connection.unchecked_transaction()?;
+    query: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    let snapshot = connection.unchecked_transaction().map_err(DatabaseError::from)?;
     let result = query(&snapshot)?;
-    snapshot.finish()?;
+    snapshot.finish().map_err(DatabaseError::from)?;
     Ok(result)
 }

@@ -1,7 +1,7 @@
 //! The ledger for callers without write permission.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use bij_core::port::{
     AttemptQuery, AttemptScan, Change, Closing, Ledger, LedgerError, Opened, Opening, RunQueue,
@@ -34,8 +34,13 @@ pub struct Reader {
 
 impl Reader {
     /// Reads the database at `path`, without a spool.
-    pub const fn new(path: PathBuf) -> Self {
-        Self { database: DatabaseFile::new(path), spool: None }
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::without_spool(DatabaseFile::new(path.as_ref().to_owned()))
+    }
+
+    /// Reads a database without a spool.
+    pub(crate) const fn without_spool(database: DatabaseFile) -> Self {
+        Self { database, spool: None }
     }
 
     /// Reads the database and the spool of an installation.
@@ -45,8 +50,8 @@ impl Reader {
 
     /// Also reads the spool in this directory.
     #[must_use]
-    pub fn with_spool(mut self, directory: PathBuf) -> Self {
-        self.spool = Some(Spool::new(directory));
+    pub fn with_spool(mut self, directory: impl AsRef<Path>) -> Self {
+        self.spool = Some(Spool::new(directory.as_ref().to_owned()));
         self
     }
 

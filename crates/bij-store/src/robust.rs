@@ -53,14 +53,14 @@ enum LoadedDatabase {
 
 impl RobustLedger {
     /// Uses the database and the spool directory at these paths; both are created when needed.
-    pub fn new(database: PathBuf, spool: PathBuf) -> Self {
+    pub fn new(database: impl AsRef<Path>, spool: impl AsRef<Path>) -> Self {
         Self {
-            reader: Reader::new(database.clone()).with_spool(spool.clone()),
-            database,
+            reader: Reader::new(&database).with_spool(&spool),
+            database: database.as_ref().to_owned(),
             busy_timeout: BUSY_TIMEOUT,
             store: None,
             loaded: Mutex::new(LoadedDatabase::Never),
-            spool: Spool::new(spool),
+            spool: Spool::new(spool.as_ref().to_owned()),
             notify: Box::new(|_| {}),
         }
     }
@@ -144,15 +144,15 @@ impl RobustLedger {
     fn store(&mut self) -> Result<&mut Store, LedgerError> {
         self.ensure_loaded_file()?;
         let store = match self.store.take() {
-            Some(store) if Some(store.file()) == FileId::read(&self.database) => store,
+            Some(store) if store.file() == FileId::read(&self.database) => store,
             stale => {
                 stale.into_iter().for_each(Store::abandon);
                 Store::open_with_timeout(&self.database, self.busy_timeout)?
             }
         };
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if *loaded == LoadedDatabase::Missing {
-            *loaded = LoadedDatabase::File(store.file());
+        if let (LoadedDatabase::Missing, Some(file)) = (*loaded, store.file()) {
+            *loaded = LoadedDatabase::File(file);
         }
         drop(loaded);
         Ok(self.store.insert(store))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bij_core::port::{
@@ -12,11 +13,11 @@ use bij_core::{Attempt, AttemptKey, BootId, ExperimentId, Outcome, RunState, Tal
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::database_error::DatabaseError;
-use crate::database_file::FileId;
+use crate::database_file::{DatabaseFile, FileId};
 use crate::spool::SpoolRecord;
-use crate::{open, queue, read, write};
+use crate::{Reader, open, queue, read, write};
 
-/// The ledger and the queue in their database.
+/// The ledger and the queue in their database, in a file or in memory.
 ///
 /// Each write is one transaction that takes the write lock before it reads (`BEGIN IMMEDIATE`), so any
 /// number of processes agree on the numbers of runs and attempts. A write is on the disk when it returns,
@@ -24,10 +25,27 @@ use crate::{open, queue, read, write};
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    path: PathBuf,
-    /// The open file. Writes count only while it is at its path.
-    file: FileId,
+    location: StoreLocation,
     busy_timeout: Duration,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+enum StoreLocation {
+    /// In a file. Writes count only while the open file is at its path.
+    File { path: PathBuf, file: FileId },
+    /// In the memory of this process, by the name that its connections share.
+    Memory { name: String },
+}
+
+impl StoreLocation {
+    /// Returns an error if the open file is no longer at its path.
+    fn ensure_current(&self) -> Result<(), DatabaseError> {
+        match self {
+            Self::File { path, file } => file.ensure_at(path),
+            Self::Memory { .. } => Ok(()),
+        }
+    }
 }
 
 impl Store {
@@ -37,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// [`LedgerError`], above all if the database is not writable, damaged, or from a newer bij.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         Self::open_with_timeout(path, open::BUSY_TIMEOUT)
     }
 
@@ -45,9 +63,12 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_with_timeout(path: &Path, busy_timeout: Duration) -> Result<Self, LedgerError> {
-        let (connection, file) = open::for_writing(path, busy_timeout)?;
-        Ok(Self { connection, path: path.to_owned(), file, busy_timeout })
+    pub fn open_with_timeout(
+        path: impl AsRef<Path>,
+        busy_timeout: Duration,
+    ) -> Result<Self, LedgerError> {
+        let opened = open::for_writing(path.as_ref(), busy_timeout)?;
+        Ok(Self::in_file(path.as_ref(), opened, busy_timeout))
     }
 
     /// As [`Store::open_with_timeout`], but fails if there is no database: a database that was moved aside
@@ -55,9 +76,55 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_existing(path: &Path, busy_timeout: Duration) -> Result<Self, LedgerError> {
-        let (connection, file) = open::existing_for_writing(path, busy_timeout)?;
-        Ok(Self { connection, path: path.to_owned(), file, busy_timeout })
+    pub fn open_existing(
+        path: impl AsRef<Path>,
+        busy_timeout: Duration,
+    ) -> Result<Self, LedgerError> {
+        let opened = open::existing_for_writing(path.as_ref(), busy_timeout)?;
+        Ok(Self::in_file(path.as_ref(), opened, busy_timeout))
+    }
+
+    /// Creates an empty ledger and queue in memory, by the same rules as in a file. They are gone with the last store
+    /// that is [connected](Self::connect) to them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if there is not enough memory, or SQLite is too old.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        static CREATED: AtomicU64 = AtomicU64::new(0);
+        let name = format!("bij-store-{}", CREATED.fetch_add(1, Ordering::Relaxed));
+        let connection = open::in_memory(&name, open::BUSY_TIMEOUT)?;
+        let location = StoreLocation::Memory { name };
+        Ok(Self { connection, location, busy_timeout: open::BUSY_TIMEOUT })
+    }
+
+    /// Opens another connection to the same database, for another thread. A store can be sent to a thread, but not
+    /// be shared by threads.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`].
+    pub fn connect(&self) -> Result<Self, LedgerError> {
+        match &self.location {
+            StoreLocation::File { path, .. } => Self::open_existing(path, self.busy_timeout),
+            StoreLocation::Memory { name } => Ok(Self {
+                connection: open::in_memory(name, self.busy_timeout)?,
+                location: self.location.clone(),
+                busy_timeout: self.busy_timeout,
+            }),
+        }
+    }
+
+    /// Returns a reader of the same database, without a spool. It can be shared by threads.
+    pub fn reader(&self) -> Reader {
+        Reader::without_spool(match &self.location {
+            StoreLocation::File { path, .. } => DatabaseFile::new(path.clone()),
+            StoreLocation::Memory { name } => DatabaseFile::in_memory(name.clone()),
+        })
+    }
+
+    fn in_file(path: &Path, opened: (Connection, FileId), busy_timeout: Duration) -> Self {
+        let (connection, file) = opened;
+        let location = StoreLocation::File { path: path.to_owned(), file };
+        Self { connection, location, busy_timeout }
     }
 
     /// Returns the attempt with this key.
@@ -76,18 +143,22 @@ impl Store {
         })
     }
 
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     #[cfg(test)]
-    pub(crate) const fn connection(&mut self) -> &mut Connection {
+    pub(crate) const fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
-    /// Makes a change in one transaction.
-    pub(crate) fn write<T>(
+    /// Makes a change in one transaction, which is undone if `change` fails.
+    pub(crate) fn write<T, E: From<DatabaseError>>(
         &mut self,
         flush: Flush,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
-    ) -> Result<T, DatabaseError> {
-        self.file.ensure_at(&self.path)?;
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.location.ensure_current()?;
         let result = if flush == Flush::Now {
             in_transaction(&mut self.connection, change)
         } else {
@@ -97,13 +168,16 @@ impl Store {
             result
         };
         // A write to a file that was moved in the meantime is not acknowledged.
-        self.file.ensure_at(&self.path)?;
+        self.location.ensure_current()?;
         result
     }
 
-    /// Returns the identity of the open file.
-    pub(crate) const fn file(&self) -> FileId {
-        self.file
+    /// Returns the identity of the open file; `None` if the database is in memory.
+    pub(crate) const fn file(&self) -> Option<FileId> {
+        match &self.location {
+            StoreLocation::File { file, .. } => Some(*file),
+            StoreLocation::Memory { .. } => None,
+        }
     }
 
     /// Closes a database whose file is no longer at its path, and leaves that file complete without its log.
@@ -117,11 +191,13 @@ impl Store {
     }
 
     pub(crate) fn truncate_wal(&self, min_length: u64) {
-        open::truncate_wal(&self.connection, &self.path, self.busy_timeout, min_length);
+        if let StoreLocation::File { path, .. } = &self.location {
+            open::truncate_wal(&self.connection, path, self.busy_timeout, min_length);
+        }
     }
 
     /// Runs several queries on one snapshot.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
     ) -> Result<T, LedgerError> {
@@ -129,13 +205,15 @@ impl Store {
     }
 }
 
-fn in_transaction<T>(
+fn in_transaction<T, E: From<DatabaseError>>(
     connection: &mut Connection,
-    change: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
-) -> Result<T, DatabaseError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let immediate = TransactionBehavior::Immediate;
+    let transaction =
+        connection.transaction_with_behavior(immediate).map_err(DatabaseError::from)?;
     let result = change(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(DatabaseError::from)?;
     Ok(result)
 }
 
@@ -273,7 +351,7 @@ mod tests {
     #[test]
     fn the_write_after_an_admitted_start_is_flushed_again() {
         let directory = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&directory.path().join("state.db")).unwrap();
+        let mut store = Store::open(directory.path().join("state.db")).unwrap();
         let run = store.submit(&[started()], fixture::at(0)).unwrap().remove(0);
         let changes = [starting(&run)];
         assert_eq!(Flush::for_changes(&changes), Flush::Later);

@@ -4,7 +4,7 @@ use bij_core::port::{Closing, Opened, Opening};
 use bij_core::queue::QueueState;
 use bij_core::{
     Attempt, AttemptEnd, AttemptKey, AttemptNumber, BootId, Continuation, ExperimentId, Outcome,
-    RunEnd, RunId, Tally, Timestamp,
+    RunEnd, RunId, Tally, Timestamp, Uptime,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -41,6 +41,18 @@ pub(crate) fn close(
             AttemptPlacement::find(transaction, &opening)?.insert(transaction, &opening)?
         }
     };
+    end_attempt(transaction, row, *ready, end)?;
+    end_run_of_attempt(transaction, row, end)?;
+    Ok(Outcome::Changed)
+}
+
+/// Records the end of an open attempt, by its row. Its run stays open.
+pub(crate) fn end_attempt(
+    transaction: &Transaction<'_>,
+    row: i64,
+    ready: Option<Timestamp>,
+    end: &AttemptEnd,
+) -> Result<(), DatabaseError> {
     let evidence = serde_json::to_string(&end.evidence)
         .expect("evidence is plain data with text keys, which JSON can always write");
     transaction
@@ -57,8 +69,33 @@ pub(crate) fn close(
             end.is_crash(),
             evidence,
         ])?;
-    end_run_of_attempt(transaction, row, end)?;
-    Ok(Outcome::Changed)
+    Ok(())
+}
+
+/// Inserts an attempt of a run that is in the database, with the time and uptime of its opening. Returns its row.
+pub(crate) fn insert_attempt(
+    transaction: &Transaction<'_>,
+    run: &RunId,
+    number: AttemptNumber,
+    key: AttemptKey,
+    (at, uptime): (Timestamp, Option<Uptime>),
+) -> Result<i64, DatabaseError> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO attempts (experiment, run, number, boot, invocation, started, started_uptime)
+         SELECT e.id, r.id, ?3, ?4, ?5, ?6, ?7
+         FROM experiments e JOIN runs r ON r.experiment = e.id
+         WHERE e.name = ?1 AND r.number = ?2",
+    )?;
+    let row = statement.insert(params![
+        run.experiment.as_str(),
+        run.number.0,
+        number.0,
+        key.boot.to_string(),
+        key.invocation.to_string(),
+        at.as_micros(),
+        uptime.map(|uptime| saturating_i64(uptime.as_micros())),
+    ])?;
+    Ok(row)
 }
 
 /// Records that a boot ended with a clean shutdown.
@@ -110,7 +147,7 @@ impl AttemptPlacement {
             Continuation::decide(&standing, *start, key.boot);
         if let Some(number) = gave_up {
             let other = RunId { experiment: experiment.clone(), number };
-            queue::end_run(transaction, &other, RunEnd::GaveUp, None, *at)?;
+            queue::end_run(transaction, &other, RunEnd::GaveUp, None, Some(*at))?;
             before.last_run_end = Some(RunEnd::GaveUp);
         }
         let run = RunId { experiment: experiment.clone(), number };
@@ -139,22 +176,7 @@ impl AttemptPlacement {
                 params![name, self.run.number.0],
             )?;
         }
-        transaction.execute(
-            "INSERT INTO attempts (experiment, run, number, boot, invocation, started, started_uptime)
-             SELECT e.id, r.id, ?3, ?4, ?5, ?6, ?7
-             FROM experiments e JOIN runs r ON r.experiment = e.id
-             WHERE e.name = ?1 AND r.number = ?2",
-            params![
-                name,
-                self.run.number.0,
-                self.attempt.0,
-                key.boot.to_string(),
-                key.invocation.to_string(),
-                at.as_micros(),
-                uptime.map(|uptime| saturating_i64(uptime.as_micros())),
-            ],
-        )?;
-        Ok(transaction.last_insert_rowid())
+        insert_attempt(transaction, &self.run, self.attempt, *key, (*at, *uptime))
     }
 }
 

@@ -225,7 +225,7 @@ async fn the_board_is_recorded_while_an_attempt_is_open() {
     let at = SystemTime::now().into();
     let opening = Opening { experiment, key, at, uptime: None, start: StartKind::Fresh };
     assert_eq!(client.board().await.unwrap(), [], "nothing runs");
-    Store::open(&tree.layout().database()).unwrap().open(&opening).unwrap();
+    Store::open(tree.layout().database()).unwrap().open(&opening).unwrap();
     // An event that wakes the recorder.
     let held = Submit { hold: true, ..submission(2) };
     client.submit(&[held], SubmitOptions::default()).await.unwrap();

@@ -54,7 +54,7 @@ pub(crate) fn leave(store: &mut Store, id: &str, priority: i32, held: Option<&st
 }
 
 pub(crate) fn store(bij: &Bij) -> Store {
-    Store::open(&bij.path("var/lib/brain-in-jar/state.db")).unwrap()
+    Store::open(bij.path("var/lib/brain-in-jar/state.db")).unwrap()
 }
 
 #[test]

@@ -24,6 +24,30 @@ pub struct Opening {
     pub start: StartKind,
 }
 
+impl Opening {
+    /// Creates the opening of an attempt without an uptime.
+    pub const fn new(
+        experiment: ExperimentId,
+        key: AttemptKey,
+        at: Timestamp,
+        start: StartKind,
+    ) -> Self {
+        Self { experiment, key, at, uptime: None, start }
+    }
+
+    /// Creates the end of the attempt, with the cause that the evidence proves. An attempt that became ready did so
+    /// when it was opened.
+    pub fn to_closing(&self, at: Timestamp, evidence: Evidence) -> Closing {
+        Closing {
+            experiment: self.experiment.clone(),
+            key: self.key,
+            ready: evidence.became_ready.then_some(self.at),
+            end: AttemptEnd { at, cause: evidence.prove(), evidence },
+            started: self.at,
+        }
+    }
+}
+
 /// The end of an attempt, as its witness reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
@@ -104,6 +128,11 @@ pub struct AttemptQuery {
 }
 
 impl AttemptQuery {
+    /// Selects all attempts of an experiment.
+    pub fn for_experiment(experiment: ExperimentId) -> Self {
+        Self { experiment: Some(experiment), ..Self::default() }
+    }
+
     /// Returns the selected attempts of a list in the order of their opening.
     pub fn choose(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
         let Self { experiment, run, newest, skip_newest, open } = self;
@@ -174,6 +203,14 @@ pub enum LedgerError {
     /// [`RunQueue::load`](super::RunQueue::load) opens the file that is there now.
     #[error("the state database was removed or replaced while it was open")]
     Replaced(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The program is linked to an SQLite that is too old for the database.
+    #[error("this program uses SQLite {found}; the state database needs {needed} or newer")]
+    OldLibrary {
+        /// The version that the program is linked to.
+        found: String,
+        /// The oldest version that can be used.
+        needed: String,
+    },
     /// A newer bij has written the database.
     #[error("the state database has schema {found}; this bij knows schemas up to {known}")]
     Newer {

@@ -42,6 +42,17 @@ fn memory_is_bytes_a_share_or_unbounded() {
 }
 
 #[test]
+fn spans_are_made_from_durations_and_back() {
+    use std::time::Duration;
+    let span = TimeSpan::from(Duration::from_nanos(1_500_999));
+    assert_eq!(span, TimeSpan::from_micros(1_500), "cut to whole microseconds");
+    assert_eq!(Duration::from(span), Duration::from_micros(1_500));
+    assert_eq!(TimeSpan::from(Duration::MAX), TimeSpan::from_micros(u64::MAX));
+    let longest = Duration::from(TimeSpan::from_micros(u64::MAX));
+    assert_eq!(TimeSpan::from(longest).as_micros(), u64::MAX);
+}
+
+#[test]
 fn spans_are_parsed_as_systemd_parses_them() {
     assert_eq!(micros("5min 20s"), Some(320_000_000));
     assert_eq!(micros("5min20s"), Some(320_000_000));

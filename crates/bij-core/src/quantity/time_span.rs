@@ -112,6 +112,12 @@ impl From<Duration> for TimeSpan {
     }
 }
 
+impl From<TimeSpan> for Duration {
+    fn from(span: TimeSpan) -> Self {
+        span.as_duration()
+    }
+}
+
 /// Returns the length of a named unit of time in microseconds (systemd.time(7), "Parsing Time Spans").
 ///
 /// As in systemd, a month is 30.44 days and a year 365.25 days.

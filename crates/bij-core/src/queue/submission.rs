@@ -23,6 +23,20 @@ pub struct Submission {
     pub origin: Origin,
 }
 
+impl Submission {
+    /// Creates the submission of a run by an account, with default terms and as defined.
+    pub fn new(experiment: ExperimentId, by: impl Into<String>) -> Self {
+        Self {
+            experiment,
+            terms: Terms::default(),
+            held: None,
+            extras: String::new(),
+            by: by.into(),
+            origin: Origin::Submit,
+        }
+    }
+}
+
 /// How a run was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,6 @@
 //! The end of an attempt: evidence, cause, and its record in the ledger.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
@@ -110,15 +109,9 @@ impl RunningAttempt {
 
 /// Returns how a process ended, from its wait status.
 pub(super) fn exit_from_status(status: &io::Result<ExitStatus>) -> Exit {
-    match status {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => Exit::Code(code),
-            (None, Some(signal)) if status.core_dumped() => Exit::CoreDump(signal),
-            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
-        },
-        // Other code of this program has reaped the process, so its status is unknown.
-        Err(_) => Exit::Signal(0),
-    }
+    let exit = status.as_ref().ok().and_then(|status| Exit::from_status(*status));
+    // Other code of this program may have reaped the process, so that its status is unknown.
+    exit.unwrap_or(Exit::Signal(0))
 }
 
 /// Returns an end as one line: `oom-kill, signal 9, after 3s, memory peak 64.0M`.

@@ -16,7 +16,7 @@ mod recording;
 /// # Panics
 /// If a clause is violated.
 pub fn ledger_contract<L: Ledger>(mut make: impl FnMut() -> L) {
-    let clauses: [fn(&mut L); 20] = [
+    let clauses: [fn(&mut L); 21] = [
         recording::opening_twice_returns_the_same_result,
         recording::opening_again_returns_the_first_result,
         recording::closing_twice_counts_once_and_the_first_end_stands,
@@ -37,6 +37,7 @@ pub fn ledger_contract<L: Ledger>(mut make: impl FnMut() -> L) {
         reading::a_clean_shutdown_is_remembered,
         reading::unclosed_attempts_of_another_boot_end_with_it,
         reading::unclosed_attempts_of_this_boot_are_found,
+        reading::unclosed_attempts_of_this_boot_are_closed_as_unknown,
     ];
     for clause in clauses {
         clause(&mut make());

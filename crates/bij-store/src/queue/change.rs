@@ -43,7 +43,7 @@ pub(crate) fn change(
             record_if_changed(update(transaction, run, set, &[by])?, transaction, Some(&event), at)
         }
         // A trigger records the event, as for every end of a run.
-        Change::End { run, end, by } => end_run(transaction, run, *end, Some(by), at),
+        Change::End { run, end, by } => end_run(transaction, run, *end, Some(by), Some(at)),
         Change::SetGroup { group, by } => set_group(transaction, group, by, at),
         Change::RemoveGroup { name, by } => {
             let removed =
@@ -120,7 +120,8 @@ fn edit(transaction: &Transaction<'_>, run: &RunId, terms: &Terms) -> Result<boo
     )
 }
 
-fn move_to(
+/// Moves a run to another position. Later submissions come behind it. Returns `true` if it was elsewhere.
+pub(crate) fn move_to(
     transaction: &Transaction<'_>,
     run: &RunId,
     position: QueuePosition,
@@ -129,29 +130,44 @@ fn move_to(
     const LAST: i64 = i64::MAX / 2;
     let moved = update(transaction, run, "place = ?3 WHERE place <> ?3", &[&position.0])?;
     if moved {
-        let QueuePosition(last) = read::last_position(transaction)?;
-        let more = position.0.min(LAST).saturating_sub(last);
-        if more > 0 {
-            execute(transaction, "UPDATE admission SET shift = shift + ?1", [more])?;
-        }
+        advance_last_position(transaction, QueuePosition(position.0.min(LAST)))?;
     }
     Ok(moved)
 }
 
-/// Ends an open run. Triggers remove it from the queue and record the event.
+/// Makes later submissions come behind a position, if they would not already.
+pub(crate) fn advance_last_position(
+    transaction: &Transaction<'_>,
+    position: QueuePosition,
+) -> Result<(), DatabaseError> {
+    let QueuePosition(last) = read::last_position(transaction)?;
+    let more = position.0.saturating_sub(last);
+    if more > 0 {
+        execute(transaction, "UPDATE admission SET shift = shift + ?1", [more])?;
+    }
+    Ok(())
+}
+
+/// Ends an open run. Triggers remove it from the queue and record the event. `at` is `None` if the time is not known.
 pub(crate) fn end_run(
     transaction: &Transaction<'_>,
     run: &RunId,
     end: RunEnd,
     by: Option<&str>,
-    at: Timestamp,
+    at: Option<Timestamp>,
 ) -> Result<Outcome, DatabaseError> {
     let ended = execute(
         transaction,
         "UPDATE runs SET ended_by = ?3, ended = ?4, ender = ?5
          WHERE number = ?2 AND ended_by IS NULL
              AND experiment = (SELECT id FROM experiments WHERE name = ?1)",
-        params![run.experiment.as_str(), run.number.0, end.as_str(), at.as_micros(), by],
+        params![
+            run.experiment.as_str(),
+            run.number.0,
+            end.as_str(),
+            at.map(Timestamp::as_micros),
+            by
+        ],
     )?;
     Ok(if ended { Outcome::Changed } else { Outcome::Unchanged })
 }

@@ -1,10 +1,12 @@
 //! Queries on the queue.
 
 use bij_core::queue::{
-    Event, Group, GroupName, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
+    Event, Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef,
 };
-use bij_core::{BootId, ExperimentId, NewestRun, RunCandidates, RunNumber, RunState, Runs, Tally};
-use rusqlite::{Connection, Params, params};
+use bij_core::{
+    BootId, ExperimentId, NewestRun, RunCandidates, RunNumber, RunState, Runs, Tally, Timestamp,
+};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::row;
 use crate::database_error::DatabaseError;
@@ -12,14 +14,34 @@ use crate::row::{ResultColumn, RowReader};
 
 /// Returns the open runs, the groups and the pause.
 pub(crate) fn load(connection: &Connection) -> Result<Queue, DatabaseError> {
+    let paused = pause(connection)?;
+    Ok(Queue { runs: queued(connection, "", [])?, groups: groups(connection)?, paused })
+}
+
+/// Returns the pause of the admission of all runs.
+pub(crate) fn pause(connection: &Connection) -> Result<Option<Pause>, DatabaseError> {
     let sql = "SELECT paused_by, paused_since FROM admission";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
-    let paused = match rows.next()? {
-        Some(found) => row::pause(&RowReader::new(found, 1), 0)?,
-        None => None,
-    };
-    Ok(Queue { runs: queued(connection, "", [])?, groups: groups(connection)?, paused })
+    match rows.next()? {
+        Some(found) => row::pause(&RowReader::new(found, 1), 0),
+        None => Ok(None),
+    }
+}
+
+/// The query of all queued runs for [`row::queued_run`], in the order of their submission.
+pub(crate) fn queued_in_order() -> String {
+    let columns = row::QUEUED;
+    // A CROSS JOIN keeps the order of the tables: nothing is sorted.
+    format!(
+        "SELECT {columns} FROM queue q CROSS JOIN runs r ON r.id = q.run
+         CROSS JOIN experiments e ON e.id = q.experiment ORDER BY q.run"
+    )
+}
+
+/// The query of all events for [`row::event`], in their order.
+pub(crate) fn events_in_order() -> String {
+    format!("SELECT {} FROM events ORDER BY seq", row::EVENT)
 }
 
 /// Returns all runs of an experiment.
@@ -64,7 +86,8 @@ fn queued(
     Ok(queued)
 }
 
-fn groups(connection: &Connection) -> Result<Vec<Group>, DatabaseError> {
+/// Returns all groups, in the order of their names.
+pub(crate) fn groups(connection: &Connection) -> Result<Vec<Group>, DatabaseError> {
     let columns = row::GROUP;
     let mut statement =
         connection.prepare_cached(&format!("SELECT {columns} FROM run_groups ORDER BY name"))?;
@@ -77,7 +100,7 @@ fn groups(connection: &Connection) -> Result<Vec<Group>, DatabaseError> {
 }
 
 /// Returns a group; `None` if it was never set up.
-pub(super) fn group(
+pub(crate) fn group(
     connection: &Connection,
     name: &GroupName,
 ) -> Result<Option<Group>, DatabaseError> {
@@ -92,6 +115,17 @@ pub(super) fn group(
 pub(crate) fn last_position(connection: &Connection) -> Result<QueuePosition, DatabaseError> {
     let sql = "SELECT coalesce((SELECT max(id) FROM runs), 0) + shift FROM admission";
     Ok(QueuePosition(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+}
+
+/// Returns the position of a queued run, by its row, and when it was submitted.
+pub(crate) fn position_and_submitted(
+    connection: &Connection,
+    row: i64,
+) -> Result<(QueuePosition, Timestamp), DatabaseError> {
+    let sql = "SELECT place, submitted FROM queue WHERE run = ?1";
+    let read =
+        |row: &Row<'_>| Ok((QueuePosition(row.get(0)?), Timestamp::from_micros(row.get(1)?)));
+    Ok(connection.prepare_cached(sql)?.query_row([row], read)?)
 }
 
 /// Returns the facts about an experiment that decide which run a start continues.

@@ -22,7 +22,7 @@ pub(super) const QUEUED: &str = "q.run, e.name, r.number, q.state, q.holder, q.b
      q.delay, q.delay_boot, q.delay_due";
 
 /// Reads an open run from a row of [`QUEUED`].
-pub(super) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
+pub(crate) fn queued_run(row: &Row<'_>) -> Result<QueuedRun, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     Ok(QueuedRun {
         run: RunId {
@@ -155,7 +155,7 @@ pub(super) fn pause(
 pub(super) const EVENT: &str = "seq, at, kind, experiment, run, attempt, data";
 
 /// Reads an event from a row of [`EVENT`].
-pub(super) fn event(row: &Row<'_>) -> Result<Event, DatabaseError> {
+pub(crate) fn event(row: &Row<'_>) -> Result<Event, DatabaseError> {
     let fields = RowReader::new(row, row.get(0)?);
     Ok(Event {
         seq: fields.value(ResultColumn(0, "seq"))?,

@@ -14,7 +14,7 @@ use crate::Store;
 
 fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let store = Store::open(&directory.path().join("state.db")).unwrap();
+    let store = Store::open(directory.path().join("state.db")).unwrap();
     (directory, store)
 }
 
@@ -28,9 +28,9 @@ fn steps(store: &mut Store, work: impl FnOnce(&mut Store)) -> u64 {
             false
         }
     };
-    store.connection().progress_handler(1, Some(count)).unwrap();
+    store.connection_mut().progress_handler(1, Some(count)).unwrap();
     work(store);
-    store.connection().progress_handler(0, None::<fn() -> bool>).unwrap();
+    store.connection_mut().progress_handler(0, None::<fn() -> bool>).unwrap();
     steps.load(Ordering::Relaxed)
 }
 
@@ -62,7 +62,7 @@ fn submissions_and_starts_take_the_same_number_of_steps_in_a_long_queue() {
 
 #[test]
 fn no_query_of_a_submission_or_a_start_scans_a_table() {
-    let (_directory, mut store) = store();
+    let (_directory, store) = store();
     let plan = |connection: &Connection, sql: &str| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut rows = statement.raw_query();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{Claim, Dependencies, NewEvent, QueuePosition, QueuedRun, Submission, Terms};
+use bij_core::queue::{
+    Claim, Dependencies, Event, NewEvent, QueuePosition, QueuedRun, Submission, Terms,
+};
 use bij_core::spec::Clocks;
 use bij_core::{Bytes, ExperimentId, RunNumber, Timestamp};
 use rusqlite::{Params, Transaction, params};
@@ -36,7 +38,7 @@ pub(crate) fn submit(
 }
 
 /// Returns the row of an experiment, which is inserted if it is missing, and the highest number of its runs.
-fn experiment(
+pub(crate) fn experiment(
     transaction: &Transaction<'_>,
     name: &ExperimentId,
 ) -> Result<(i64, u32), DatabaseError> {
@@ -45,22 +47,72 @@ fn experiment(
     Ok(statement.query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
+/// Inserts a run of an experiment and returns its row.
+pub(crate) fn insert_run(
+    transaction: &Transaction<'_>,
+    experiment: i64,
+    number: RunNumber,
+) -> Result<i64, DatabaseError> {
+    Ok(transaction.prepare_cached(RUN)?.insert(params![experiment, number.0])?)
+}
+
 fn insert(
     transaction: &Transaction<'_>,
     experiment: i64,
     queued: &QueuedRun,
 ) -> Result<(), DatabaseError> {
-    // No stop can be requested before a run has started.
-    let QueuedRun { run, state, terms, position, bypassed, submitted, extras, by, origin, stop: _ } =
-        queued;
-    let id = transaction.prepare_cached(RUN)?.insert(params![experiment, run.number.0])?;
+    let id = insert_run(transaction, experiment, queued.run.number)?;
+    execute_queued(transaction, QUEUED, id, experiment, queued)
+}
+
+/// Puts a run with this row into the queue as it is, in the place of its entry if it has one.
+pub(crate) fn put_queued(
+    transaction: &Transaction<'_>,
+    id: i64,
+    experiment: i64,
+    queued: &QueuedRun,
+) -> Result<(), DatabaseError> {
+    let values = "state holder boot priority place bypassed group_name memory gpu not_before \
+                  dependencies now submitted extras submitter origin power clocks delay delay_boot \
+                  delay_due";
+    let set = values.split(' ').map(|column| format!("{column} = excluded.{column}"));
+    let set = set.collect::<Vec<_>>().join(", ");
+    let sql = format!("{QUEUED} ON CONFLICT (run) DO UPDATE SET stopper = NULL, {set}");
+    execute_queued(transaction, &sql, id, experiment, queued)?;
+    if let Some(stopper) = &queued.stop {
+        execute(transaction, "UPDATE queue SET stopper = ?2 WHERE run = ?1", params![id, stopper])?;
+    }
+    Ok(())
+}
+
+/// Executes a statement with the parameters of [`QUEUED`].
+fn execute_queued(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    id: i64,
+    experiment: i64,
+    queued: &QueuedRun,
+) -> Result<(), DatabaseError> {
+    // A submitted run has no stop: none can be requested before a run has started.
+    let QueuedRun {
+        run: _,
+        state,
+        terms,
+        position,
+        bypassed,
+        submitted,
+        extras,
+        by,
+        origin,
+        stop: _,
+    } = queued;
     let (state, holder, boot) = row::state_columns(state);
     let Terms { priority, group, claim, not_before, after, now, power, clocks } = terms;
     let Claim { memory, gpu } = claim;
     let (at, delay, delay_boot, due) = row::not_before_columns(*not_before);
     execute(
         transaction,
-        QUEUED,
+        sql,
         params![
             id,
             experiment,
@@ -107,8 +159,9 @@ pub(super) const QUEUED: &str = "INSERT INTO queue (
     clocks, delay, delay_boot, delay_due
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
     ?23)";
-pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// A missing number is the next one.
+pub(super) const EVENT: &str = "INSERT INTO events (at, kind, experiment, run, attempt, data, seq)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// Executes a statement. Returns `true` if it has changed a row.
 pub(super) fn execute(
@@ -119,10 +172,30 @@ pub(super) fn execute(
     Ok(transaction.prepare_cached(sql)?.execute(params)? > 0)
 }
 
-pub(super) fn insert_event(
+/// Records an event.
+pub(crate) fn insert_event(
     transaction: &Transaction<'_>,
     event: &NewEvent,
     at: Timestamp,
+) -> Result<(), DatabaseError> {
+    insert_numbered(transaction, event, at, None)
+}
+
+/// Records an event of another database with its number.
+pub(crate) fn restore_event(
+    transaction: &Transaction<'_>,
+    event: Event,
+) -> Result<(), DatabaseError> {
+    let Event { seq, at, kind, experiment, run, attempt, data } = event;
+    let event = NewEvent { kind, experiment, run, attempt, data };
+    insert_numbered(transaction, &event, at, Some(seq))
+}
+
+fn insert_numbered(
+    transaction: &Transaction<'_>,
+    event: &NewEvent,
+    at: Timestamp,
+    seq: Option<u64>,
 ) -> Result<(), DatabaseError> {
     let NewEvent { kind, experiment, run, attempt, data } = event;
     let data = (!data.is_empty())
@@ -137,6 +210,7 @@ pub(super) fn insert_event(
             run.map(|number| number.0),
             attempt.map(|number| number.0),
             data,
+            seq,
         ],
     )?;
     Ok(())

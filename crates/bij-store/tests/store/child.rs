@@ -136,8 +136,8 @@ fn child_process() {
     let database = Path::new("state.db");
     match words[..] {
         ["read"] => {
-            let attempts = Reader::new(database.into()).attempts(&AttemptQuery::default());
-            let tallies = Reader::new(database.into()).tallies();
+            let attempts = Reader::new(database).attempts(&AttemptQuery::default());
+            let tallies = Reader::new(database).tallies();
             report(&match (attempts, tallies) {
                 (Ok(attempts), Ok(tallies)) => format!("{} of {}", attempts.len(), tallies.len()),
                 (attempts, tallies) => format!("{attempts:?} {tallies:?}"),
@@ -159,7 +159,7 @@ fn child_process() {
 }
 
 fn run_attempts(name: &str, first: u32, count: u32) {
-    let mut ledger = RobustLedger::new("state.db".into(), "spool".into());
+    let mut ledger = RobustLedger::new("state.db", "spool");
     for number in first..first + count {
         let opening = restart(name, 1, number);
         ledger.open(&opening).unwrap();

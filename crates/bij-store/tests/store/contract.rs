@@ -20,7 +20,7 @@ fn the_store_keeps_the_contract() {
     let number = Cell::new(0);
     ledger_contract(|| {
         number.set(number.get() + 1);
-        Store::open(&directory.path().join(format!("{}.db", number.get()))).unwrap()
+        Store::open(directory.path().join(format!("{}.db", number.get()))).unwrap()
     });
 }
 
@@ -30,7 +30,7 @@ fn the_store_keeps_the_contract_of_the_queue() {
     let number = Cell::new(0);
     run_queue_contract(|| {
         number.set(number.get() + 1);
-        Store::open(&directory.path().join(format!("{}.db", number.get()))).unwrap()
+        Store::open(directory.path().join(format!("{}.db", number.get()))).unwrap()
     });
     let path = directory.path().join("state.db");
     shared_run_queue_contract(|| Store::open(&path).unwrap());

@@ -155,14 +155,14 @@ fn a_full_disk_costs_nothing() {
 
 /// The child process of [`a_full_disk_costs_nothing`].
 pub(crate) fn record_attempts_on_a_full_disk() {
-    let mut ledger = RobustLedger::new("disk/state.db".into(), "spool".into());
+    let mut ledger = RobustLedger::new("disk/state.db", "spool");
     ledger.open(&restart("x", 1, 1)).unwrap();
     let mut ballast = File::create("disk/ballast").unwrap();
     let error = std::iter::repeat_with(|| ballast.write_all(&[0; 512])).find_map(Result::err);
     assert_eq!(error.unwrap().kind(), std::io::ErrorKind::StorageFull);
     report("full");
     ledger.close(&closing("x", 1)).unwrap();
-    let mut another = RobustLedger::new("disk/state.db".into(), "spool".into());
+    let mut another = RobustLedger::new("disk/state.db", "spool");
     for number in 2..40 {
         assert_eq!(another.open(&restart("x", 1, number)).unwrap().attempt.0, number);
         another.close(&closing("x", number)).unwrap();
@@ -185,7 +185,7 @@ pub(crate) fn record_attempts_on_a_full_disk() {
     drop(ballast);
     fs::remove_file("disk/ballast").unwrap();
     another.apply_spool().unwrap();
-    let tally = Reader::new("disk/state.db".into()).tally(&fixture::experiment("x")).unwrap();
+    let tally = Reader::new("disk/state.db").tally(&fixture::experiment("x")).unwrap();
     assert_eq!((tally.attempts, tally.crashes), (39, 39));
     assert_eq!(spooled(Path::new(".")), 0);
     let submitted = another.submit(&many, fixture::at(0)).unwrap();

@@ -4,8 +4,11 @@
 mod board;
 mod child;
 mod contract;
+mod crash_ledger;
+mod export;
 mod faults;
 mod lock;
+mod memory;
 mod properties;
 mod queue;
 mod reader;

@@ -19,7 +19,7 @@ use crate::lock::Lock;
 
 /// One event of a sequence.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Open(Opening),
     Close(Box<Closing>),
     /// The process is replaced by another one.
@@ -105,7 +105,7 @@ fn change() -> impl Strategy<Value = Change> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => opening().prop_map(Step::Open),
         6 => (opening(), evidence())
@@ -125,15 +125,15 @@ fn other_boots(ledger: &mut impl Ledger, boot: BootId, now: Timestamp) -> Vec<At
 
 /// The whole content of a ledger and its queue, except for the events.
 #[derive(Debug, PartialEq)]
-struct LedgerContent {
+pub(crate) struct LedgerContent {
     attempts: Vec<Attempt>,
     open: Vec<Attempt>,
     tallies: BTreeMap<ExperimentId, Tally>,
     queue: Queue,
-    runs: Vec<Option<RunState>>,
+    pub(crate) runs: Vec<Option<RunState>>,
 }
 
-fn content(ledger: &(impl Ledger + RunQueue)) -> LedgerContent {
+pub(crate) fn content(ledger: &(impl Ledger + RunQueue)) -> LedgerContent {
     let mut queue = ledger.load().unwrap();
     queue.runs.sort_by(|a, b| a.order().cmp(&b.order()));
     let runs = ["a", "b#2", "c#9"];
@@ -147,7 +147,7 @@ fn content(ledger: &(impl Ledger + RunQueue)) -> LedgerContent {
     }
 }
 
-fn events(queue: &impl RunQueue) -> Vec<Event> {
+pub(crate) fn events(queue: &impl RunQueue) -> Vec<Event> {
     queue.events(0, usize::MAX).unwrap()
 }
 
@@ -168,7 +168,7 @@ proptest! {
         let path = directory.path().join("store.db");
         let mut model = MemoryLedger::default();
         let mut store = Store::open(&path).unwrap();
-        drop(Store::open(&directory.path().join("state.db")).unwrap());
+        drop(Store::open(directory.path().join("state.db")).unwrap());
         let mut ledger = robust(directory.path());
         let mut lock = None;
         for step in steps {
@@ -232,7 +232,7 @@ proptest! {
         }
         drop(lock);
         ledger.apply_spool().unwrap();
-        let store = Store::open(&directory.path().join("state.db")).unwrap();
+        let store = Store::open(directory.path().join("state.db")).unwrap();
         prop_assert_eq!(&content(&store), &content(&model));
         prop_assert_eq!(&events(&store), &events(&model));
     }

@@ -85,7 +85,7 @@ fn records_that_a_locked_database_refused_are_applied_later_in_order() {
         ["the state database now holds 3 records that were set aside"]
     );
     assert_eq!(files(&installation.spool()), [""; 0]);
-    let store = Store::open(&installation.database()).unwrap();
+    let store = Store::open(installation.database()).unwrap();
     let after = store.attempts(&AttemptQuery::default()).unwrap();
     assert_eq!(after[..2], before[..], "the attempts are the same before and after");
     assert_eq!(store.tally(&one.experiment).unwrap().crashes, 2);
@@ -95,7 +95,7 @@ fn records_that_a_locked_database_refused_are_applied_later_in_order() {
 fn applying_a_record_twice_changes_nothing() {
     let installation = Installation::new();
     let one = fresh("x", 1, 1);
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let mut ledger = installation.ledger();
     ledger.open(&one).unwrap();
@@ -121,7 +121,7 @@ fn applying_a_record_twice_changes_nothing() {
 #[test]
 fn several_processes_may_apply_the_spool_at_once() {
     let installation = Installation::new();
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let mut ledger = installation.ledger().with_busy_timeout(Duration::ZERO);
     for number in 1..=20 {
@@ -151,7 +151,7 @@ fn several_processes_may_apply_the_spool_at_once() {
 #[test]
 fn a_damaged_record_is_renamed_and_blocks_no_other_record() {
     let installation = Installation::new();
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let mut ledger = installation.ledger();
     let (one, two) = (fresh("x", 1, 1), fresh("y", 1, 2));
@@ -212,7 +212,7 @@ fn a_record_that_can_be_kept_nowhere_is_an_error_and_in_the_notice() {
 #[test]
 fn the_mark_of_a_clean_shutdown_is_never_set_aside() {
     let installation = Installation::new();
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let mut ledger = installation.ledger();
     let marked = ledger.mark_clean_shutdown(fixture::boot(1), fixture::at(0));
@@ -228,7 +228,7 @@ fn the_mark_of_a_clean_shutdown_is_never_set_aside() {
 #[test]
 fn an_unreadable_spool_does_not_stop_writes_to_the_database() {
     let installation = Installation::new();
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let (one, two) = (fresh("x", 1, 1), fresh("y", 1, 2));
     installation.ledger().open(&one).unwrap();
@@ -262,7 +262,7 @@ fn a_record_that_contradicts_the_database_is_renamed() {
     installation.notices();
     fs::remove_file(installation.database()).unwrap();
     let theirs = fresh("theirs", 1, 1);
-    Store::open(&installation.database()).unwrap().open(&theirs).unwrap();
+    Store::open(installation.database()).unwrap().open(&theirs).unwrap();
     assert_eq!(installation.ledger().apply_spool().unwrap(), 1);
     let notices = installation.notices();
     assert!(notices[0].ends_with(".bad: it is an attempt of theirs"), "{}", notices[0]);
@@ -273,7 +273,7 @@ fn a_record_that_contradicts_the_database_is_renamed() {
 #[test]
 fn a_reader_sees_spooled_records() {
     let installation = Installation::new();
-    Store::open(&installation.database()).unwrap();
+    Store::open(installation.database()).unwrap();
     let lock = Lock::hold(&installation.database());
     let one = fresh("x", 1, 1);
     installation.ledger().open(&one).unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bij_core::port::{AttemptQuery, Ledger};
 use bij_core::{
     Attempt, Cause, Outcome, Progress, RecoveredEnd, RunNumber, Tally, TimeSpan, Timestamp,
-    Witness, close_other_boots, unclosed_attempts,
+    Witness, close_other_boots, close_this_boot, unclosed_attempts,
 };
 
 use super::fixture::{self, at, boot, end, experiment, fresh, key, restart};
@@ -224,4 +224,29 @@ pub(super) fn unclosed_attempts_of_this_boot_are_found(ledger: &mut impl Ledger)
     let lost = unclosed_attempts(ledger, boot(1), |attempt| attempt.key == key(1, 2)).expect(READS);
     let lost: Vec<_> = lost.iter().map(|attempt| attempt.key).collect();
     assert_eq!(lost, [key(1, 1)]);
+}
+
+pub(super) fn unclosed_attempts_of_this_boot_are_closed_as_unknown(ledger: &mut impl Ledger) {
+    for opening in [fresh("x", 1, 1), restart("x", 1, 2), fresh("y", 1, 3), fresh("z", 2, 4)] {
+        ledger.open(&opening).expect(WRITES);
+    }
+    let is_running = |attempt: &Attempt| attempt.key == key(1, 3);
+    let recover = |_: &Attempt| RecoveredEnd { ended: Some(at(49)), ..RecoveredEnd::default() };
+    let close = |ledger: &mut _| close_this_boot(ledger, boot(1), at(60), is_running, recover);
+    let closed = close(ledger).expect(WRITES);
+    let ends = closed.iter().map(|attempt| {
+        let end = attempt.end.as_ref().expect("it was just ended");
+        assert_eq!((end.cause, end.evidence.prove()), (Cause::Unknown, Cause::Unknown));
+        assert_eq!(end.evidence.witness, Some(Witness::NextStart));
+        (attempt.key, end.at, end.evidence.notes.len())
+    });
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(ends, [(key(1, 1), at(60), 1), (key(1, 2), at(49), 0)]);
+    assert_eq!(close(ledger).expect(WRITES), []);
+    let open = ledger.attempts(&AttemptQuery { open: true, ..AttemptQuery::default() });
+    let open: Vec<_> = open.expect(READS).iter().map(|attempt| attempt.key).collect();
+    assert_eq!(open, [key(1, 3), key(2, 4)]);
+    // An unknown end is a crash, and the run goes on.
+    let next = ledger.open(&restart("x", 1, 5)).expect(WRITES);
+    assert_eq!((next.run.number.0, next.attempt.0, next.before.crashes), (1, 3, 2));
 }

@@ -1,9 +1,7 @@
 //! Submissions and changes for tests of queues, and short forms of frequent calls.
 
 use bij_core::port::{Change, RunQueue};
-use bij_core::queue::{
-    Event, Origin, QueuePosition, QueueState, QueuedRun, RunRef, Submission, Terms,
-};
+use bij_core::queue::{Event, QueuePosition, QueueState, QueuedRun, RunRef, Submission};
 use bij_core::{Outcome, RunEnd, RunId, RunState};
 
 use crate::contract::ledger_fixture as fixture;
@@ -13,14 +11,7 @@ pub(super) const WRITES: &str = "the queue can be written";
 
 /// Returns a submission of an experiment by alice, with default terms.
 pub fn submission(name: &str) -> Submission {
-    Submission {
-        experiment: fixture::experiment(name),
-        terms: Terms::default(),
-        held: None,
-        extras: String::new(),
-        by: "alice".to_owned(),
-        origin: Origin::Submit,
-    }
+    Submission::new(fixture::experiment(name), "alice")
 }
 
 /// Parses a run, written `x#3`.
