@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{arrows, fuzz, prose, shell, sim, test};
+use crate::{arrows, fuzz, package, prose, public_api, shell, sim, test};
 
 /// All targets together get so much hostile input here. Longer runs are made by hand.
 const FUZZ_TIME: Duration = Duration::from_secs(60);
@@ -25,7 +25,9 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
             "-Dwarnings",
         ]))
     })?;
+    step("public API", || public_api::api(public_api::Options::default()))?;
     step("documentation", || shell::run(&mut documentation()))?;
+    step("packages", package::package)?;
     step("hostile input", || fuzz::fuzz(&fuzz::Options::all_within(FUZZ_TIME)))?;
     step("seeded worlds", || sim::sim(&sim::Options::default()))?;
     // Machines are shared and noisy: what holds in a second machine is told, and lets a change pass.

@@ -14,7 +14,7 @@ use crate::shell;
 use crate::workspace::{self, Metadata, Package};
 
 /// What to do with the lists.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     /// Writes the lists anew
     #[arg(long)]
