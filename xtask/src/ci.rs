@@ -25,6 +25,7 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
             "-Dwarnings",
         ]))
     })?;
+    step("features", features)?;
     step("documentation", || shell::run(&mut documentation()))?;
     step("hostile input", || fuzz::fuzz(&fuzz::Options::all_within(FUZZ_TIME)))?;
     step("seeded worlds", || sim::sim(&sim::Options::default()))?;
@@ -32,6 +33,25 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
     let mut options = options.clone();
     options.retry = true;
     step("tests", || test::test(&options))
+}
+
+/// Crates with features of their own, each of which is checked without and with all of them.
+const WITH_FEATURES: [&str; 2] = ["bij-core", "bij-jetson"];
+
+/// A crate alone: in the workspace, the needs of its neighbours switch its features on.
+fn features() -> Result<()> {
+    for (package, features) in WITH_FEATURES
+        .iter()
+        .flat_map(|p| ["--no-default-features", "--all-features"].map(|f| (p, f)))
+    {
+        shell::run(shell::cargo().args(["clippy", "--quiet", "--all-targets", features]).args([
+            "--package",
+            package,
+            "--",
+            "-Dwarnings",
+        ]))?;
+    }
+    Ok(())
 }
 
 /// Private items too: their links rot like any others.
