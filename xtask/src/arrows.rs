@@ -5,8 +5,11 @@
 
 mod licence;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 
+use crate::shell;
 use crate::workspace::{Metadata, Package};
 
 /// Of each of our crates: those it may build on, and those that its tests may use besides.
@@ -102,7 +105,11 @@ const GUARDED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Checks every arrow and every licence; the error names all that are wrong.
+/// How many packages, itself included, a program may have to compile that takes one of our crates with its default
+/// features.
+const SIZES: &[(&str, usize)] = &[("bij-core", 7), ("bij-experiment", 1), ("bij-jetson", 12)];
+
+/// Checks every arrow, every licence and the size of crates; the error names all that are wrong.
 pub(crate) fn check() -> Result<()> {
     let metadata = Metadata::read_with_dependencies()?;
     let members: Vec<&Package> = metadata.members().collect();
@@ -110,6 +117,11 @@ pub(crate) fn check() -> Result<()> {
     let mut wrong: Vec<String> =
         members.iter().flat_map(|member| wrong_arrows(member, &names)).collect();
     wrong.extend(metadata.packages.iter().filter_map(licence::objection));
+    for (name, limit) in SIZES {
+        let tree =
+            shell::read(shell::cargo().args(["tree", "-p", name, "-e", "normal"]).args(PLAIN))?;
+        wrong.extend(too_large(name, &tree, *limit));
+    }
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
     }
@@ -119,6 +131,21 @@ pub(crate) fn check() -> Result<()> {
         metadata.packages.len()
     );
     Ok(())
+}
+
+/// Has `cargo tree` print one package a line.
+const PLAIN: [&str; 4] = ["--prefix", "none", "--format", "{p}"];
+
+/// Returns an objection if the packages of a tree are more than the limit.
+fn too_large(name: &str, tree: &str, limit: usize) -> Option<String> {
+    // A package that occurs again is marked.
+    let packages: BTreeSet<&str> =
+        tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|l| !l.is_empty()).collect();
+    let count = packages.len();
+    (count > limit).then(|| {
+        let names: Vec<&str> = packages.iter().filter_map(|p| p.split(' ').next()).collect();
+        format!("{name}: {count} packages instead of {limit}: {}", names.join(", "))
+    })
 }
 
 /// The arrows out of one of our crates that the tables do not have.
@@ -188,6 +215,14 @@ mod tests {
     fn a_guarded_crate_is_refused_even_in_tests() {
         let wrong = wrong_arrows(&member("bij-cli", &[("rusqlite", Some("dev"))]), &[]);
         assert_eq!(wrong, ["bij-cli -> rusqlite: only for bij-store (SQL stays in the store)"]);
+    }
+
+    #[test]
+    fn each_package_of_a_tree_is_counted_once() {
+        let tree = "bij-core v0.0.0 (/bij)\nquote v1.0.47\nsyn v3.0.10\nquote v1.0.47 (*)\n";
+        assert_eq!(too_large("bij-core", tree, 3), None);
+        let objection = too_large("bij-core", tree, 2).unwrap();
+        assert_eq!(objection, "bij-core: 3 packages instead of 2: bij-core, quote, syn");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
         ]))
     })?;
     step("public API", || public_api::api(public_api::Options::default()))?;
+    step("features", features)?;
     step("documentation", || shell::run(&mut documentation()))?;
     step("packages", package::package)?;
     step("hostile input", || fuzz::fuzz(&fuzz::Options::all_within(FUZZ_TIME)))?;
@@ -34,6 +35,25 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
     let mut options = options.clone();
     options.retry = true;
     step("tests", || test::test(&options))
+}
+
+/// Crates with features of their own, each of which is checked without and with all of them.
+const WITH_FEATURES: [&str; 2] = ["bij-core", "bij-jetson"];
+
+/// A crate alone: in the workspace, the needs of its neighbours switch its features on.
+fn features() -> Result<()> {
+    for (package, features) in WITH_FEATURES
+        .iter()
+        .flat_map(|p| ["--no-default-features", "--all-features"].map(|f| (p, f)))
+    {
+        shell::run(shell::cargo().args(["clippy", "--quiet", "--all-targets", features]).args([
+            "--package",
+            package,
+            "--",
+            "-Dwarnings",
+        ]))?;
+    }
+    Ok(())
 }
 
 /// Private items too: their links rot like any others.

@@ -132,6 +132,9 @@ pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf], staged: Option<&Pat
     Ok(())
 }
 
+/// Features that only other programs than ours switch on, and that have tests.
+const FEATURES: [&str; 2] = ["--features", "bij-jetson/serde"];
+
 /// The workspace's tests and its documentation's examples.
 fn unit_tests() -> Result<Tally> {
     let mut tally = if shell::find_program("cargo-nextest").is_some() {
@@ -151,6 +154,7 @@ fn nextest() -> Result<Tally> {
     }
     let status = shell::cargo()
         .args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"])
+        .args(FEATURES)
         .args(["--status-level=fail", "--final-status-level=fail", "--cargo-quiet"])
         .status()
         .context("cannot run cargo nextest")?;
@@ -176,6 +180,7 @@ fn junit_count(text: &str, name: &str) -> Option<u32> {
 fn libtest(kind: &[&str]) -> Result<Tally> {
     let mut child = shell::cargo()
         .args(["test", "--quiet", "--workspace", "--no-fail-fast"])
+        .args(FEATURES)
         .args(kind)
         .stdout(Stdio::piped())
         .spawn()

@@ -66,7 +66,7 @@ pub(crate) fn parse_not_before(
 pub(crate) fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
     let text = text.trim();
     relative(text, now)
-        .or_else(|| text.parse::<Timestamp>().ok())
+        .or_else(|| with_offset(text))
         .or_else(|| absolute(text, now, zone))
         .ok_or_else(|| InvalidTime { found: text.chars().take(80).collect() })
 }
@@ -91,6 +91,12 @@ fn relative(text: &str, now: Timestamp) -> Option<Timestamp> {
         (None, None) => return None,
     };
     Some(Timestamp::from_micros(now.as_micros().checked_add(shift)?))
+}
+
+/// Parses `2026-11-23T22:00:00Z`, `2026-11-23 22:00-05`.
+fn with_offset(text: &str) -> Option<Timestamp> {
+    let time = text.parse::<jiff::Timestamp>().ok()?;
+    Some(Timestamp::from_micros(time.as_microsecond()))
 }
 
 /// Parses `today`, `yesterday 12:00`, `2026-11-23`, `2026-11-23 22:00:01`, `22:00`.
@@ -149,6 +155,7 @@ mod tests {
             ("2h 5min ago", "2026-11-23T20:05:00.000000Z"),
             ("@1795471200", "2026-11-23T22:00:00.000000Z"),
             ("2026-11-23T22:00:00Z", "2026-11-23T22:00:00.000000Z"),
+            ("2026-11-23 22:00-05", "2026-11-24T03:00:00.000000Z"),
             ("2026-11-23 22:00", "2026-11-23T21:00:00.000000Z"),
             ("2026-11-23 22:00:01", "2026-11-23T21:00:01.000000Z"),
             ("2026-11-23", "2026-11-22T23:00:00.000000Z"),

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     AttemptBoard, AttemptNumber, BootId, Cause, Evidence, InvocationId, Progress, RunEnd, RunId,
     TimeSpan, Timestamp, Uptime,
 };
 
 /// The key of an attempt in every record: the boot, and systemd's invocation id of the unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttemptKey {
     /// The boot in which the attempt ran.
     pub boot: BootId,
@@ -19,7 +18,8 @@ pub struct AttemptKey {
 }
 
 /// One process lifetime within a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attempt {
     /// The run it belongs to.
     pub run: RunId,
@@ -30,7 +30,7 @@ pub struct Attempt {
     /// When it was opened.
     pub started: Timestamp,
     /// The uptime of its boot when it was opened, if known (`CLOCK_BOOTTIME`, which is never set).
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub started_uptime: Option<Uptime>,
     /// When it became ready, if known.
     pub ready: Option<Timestamp>,
@@ -86,7 +86,8 @@ impl Attempt {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttemptEnd {
     /// When it ended. This may be before its start if the clock was set back.
     pub at: Timestamp,
@@ -110,7 +111,8 @@ impl AttemptEnd {
 }
 
 /// The totals of an experiment's whole history. They never decrease.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tally {
     /// The number of attempts, open ones included.
     pub attempts: u64,

@@ -1,11 +1,10 @@
 //! The record of the board: totals of each attempt, and aggregated samples minute by minute.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Bytes, Celsius, Millijoules, Milliwatts, Percent, TimeSpan, Timestamp};
 
 /// The highest temperature, and the zone in which it was measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Hottest {
     /// The thermal zone, such as `tj` or `cpu`.
     pub zone: String,
@@ -18,7 +17,8 @@ pub struct Hottest {
 ///
 /// All figures are those of the whole board, whatever else was running on it: no sensor attributes them to
 /// an experiment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttemptBoard {
     /// The highest temperature during the attempt.
     pub hottest: Option<Hottest>,
@@ -31,7 +31,8 @@ pub struct AttemptBoard {
 }
 
 /// The minimum, mean and maximum of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Spread<T> {
     /// The smallest sample.
     pub min: T,
@@ -42,7 +43,8 @@ pub struct Spread<T> {
 }
 
 /// Samples of the board, aggregated over a span that is usually one minute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BoardMinute {
     /// When the span began. Clocks jump, so entries are not ordered by it.
     pub at: Timestamp,

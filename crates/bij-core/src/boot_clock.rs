@@ -2,8 +2,6 @@
 
 use std::ops::{Add, Sub};
 
-use serde::{Deserialize, Serialize};
-
 use crate::TimeSpan;
 
 macro_rules! boot_clocks {
@@ -11,10 +9,8 @@ macro_rules! boot_clocks {
         $(#[$doc])*
         ///
         /// Arithmetic saturates: no point lies before the boot, and the difference to a later point is zero.
-        #[derive(
-            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-        )]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
         pub struct $name(u64);
 
         impl $name {
@@ -90,6 +86,7 @@ mod tests {
         assert_eq!((five.since(three), three.since(five)), (Some(two), None));
     }
 
+    #[cfg(feature = "serde")]
     #[test]
     fn a_point_is_written_as_its_microseconds() {
         assert_eq!(serde_json::to_string(&Uptime::from_secs(1)).unwrap(), "1000000");

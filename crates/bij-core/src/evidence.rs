@@ -1,7 +1,5 @@
 //! What is known about the end of an attempt, and the cause that follows from it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Bytes, Cause, Limit, Progress, ServiceResult, TimeSpan};
 
 mod child;
@@ -11,8 +9,9 @@ mod proof;
 pub use left_behind::LeftBehind;
 
 /// How the main process ended, as waitid(2) reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Exit {
     /// It exited with this code.
     Code(i32),
@@ -47,7 +46,8 @@ impl Exit {
 }
 
 /// An order to stop that was in force when the attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Order {
     /// Why the attempt had to stop.
     pub kind: OrderKind,
@@ -63,8 +63,9 @@ impl Order {
 }
 
 /// The kind of an order to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum OrderKind {
     /// A requested stop or restart.
     Stop,
@@ -95,8 +96,9 @@ impl OrderKind {
 }
 
 /// The component that observed the end of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Witness {
     /// `bij-hook end`, in the cgroup of the unit.
     Hook,
@@ -113,8 +115,9 @@ pub enum Witness {
 }
 
 /// How a peak was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum PeakSource {
     /// By the kernel, as a high-water mark.
     Kernel,
@@ -125,76 +128,76 @@ pub enum PeakSource {
 /// What is known about the end of an attempt; every part may be missing.
 ///
 /// The ledger keeps all of it as JSON, so that a cause can be explained later, and proved again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Evidence {
     /// The component that observed the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub witness: Option<Witness>,
     /// systemd's `$SERVICE_RESULT` (systemd.exec(5)), or what a supervisor would call it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub service_result: Option<ServiceResult>,
     /// How the main process ended; absent if it never ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub exit: Option<Exit>,
     /// What systemd means by an exit code of 200 or above, if the code is systemd's.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub exit_meaning: Option<String>,
     /// Whether the attempt became ready (executed; with `Type=notify`: sent `READY=1`).
     pub became_ready: bool,
     /// Whether the main process had exited before its unit began to stop.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "std::ops::Not::not"))]
     pub left_by_itself: bool,
     /// How long the process ran, by a monotonic clock.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub ran_for: Option<TimeSpan>,
     /// `RuntimeMaxSec=` in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub time_limit: Option<TimeSpan>,
     /// The order to stop that was in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub order: Option<Order>,
     /// Processes of this attempt that were killed for memory (`oom_kill` of `memory.events` or
     /// `memory.oom_control`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub oom_kills: Option<u64>,
     /// How often the memory limit was hit (`max` of `memory.events`, or `memory.failcnt`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub memory_limit_hits: Option<u64>,
     /// The peak of memory use.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub memory_peak: Option<Bytes>,
     /// How the peak was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub memory_peak_source: Option<PeakSource>,
     /// The memory limit in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub memory_max: Option<Limit<Bytes>>,
     /// Processor time used, in nanoseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub cpu_usage_nsec: Option<u64>,
     /// The kernel's log line about the OOM kill, if it can be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub kernel_line: Option<String>,
     /// The last `STATUS=` text that the experiment sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub status_text: Option<String>,
     /// The last progress that the experiment reported.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub progress: Option<Progress>,
     /// systemd's `NRestarts` when the attempt ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub restarts: Option<u32>,
     /// The last lines that the experiment printed before it crashed, oldest first, each cut to a few hundred
     /// characters. They outlive the journal, and only accounts that may open the database see them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Vec::is_empty"))]
     pub last_lines: Vec<String>,
     /// The processes that the main process left behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub left_behind: Option<LeftBehind>,
     /// Further remarks for people, one sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Vec::is_empty"))]
     pub notes: Vec<String>,
 }
 

@@ -1,24 +1,4 @@
-//! The vocabulary of bij as types: experiments, runs, attempts and the causes of their ends.
-//!
-//! Everything here is a plain value or a pure function; adapters in other crates do the I/O and
-//! implement the traits in [`port`]. The central function is [`Evidence::prove`], which decides why an
-//! attempt ended:
-//!
-//! ```
-//! use bij_core::{Cause, Evidence, Exit, ServiceResult};
-//!
-//! // cgroup v1: systemd saw only a SIGKILL; the kernel's counter shows the OOM kill.
-//! let mut evidence = Evidence::default();
-//! evidence.service_result = Some(ServiceResult::Signal);
-//! evidence.exit = Some(Exit::Signal(9));
-//! evidence.oom_kills = Some(1);
-//! evidence.became_ready = true;
-//! assert_eq!(evidence.prove(), Cause::OomKill);
-//! ```
-//!
-//! # Invariants
-//! - No clock, no file, no process, no bus: `clippy.toml` of this crate disallows them.
-//! - Every value of a type is legal; text is parsed into these types once, at an edge.
+#![doc = include_str!("../README.md")]
 
 mod attempt;
 mod board_record;

@@ -30,13 +30,12 @@ pub use status::CoordinatorStatus;
 pub use submit::{Edit, Submit, SubmitOptions};
 pub use unit::{UnitDone, UnitEffect, UnitRequest, UnitVerb};
 
-use serde::{Deserialize, Deserializer, Serializer};
-
-use crate::RunId;
-
 /// Serializes a run as text, `amnesiac_001#3`.
+#[cfg(feature = "serde")]
 mod run_text {
-    use super::{Deserialize, Deserializer, RunId, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::RunId;
 
     pub(super) fn serialize<S: Serializer>(run: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(run)
@@ -48,8 +47,11 @@ mod run_text {
 }
 
 /// Serializes runs as texts.
+#[cfg(feature = "serde")]
 mod run_texts {
-    use super::{Deserialize, Deserializer, RunId, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::RunId;
 
     pub(super) fn serialize<S: Serializer>(runs: &[RunId], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(runs.iter().map(ToString::to_string))

@@ -45,12 +45,13 @@ fn samples(criterion: &mut Criterion<CpuTime>) {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees/agx-orin-jp6");
     let root = tempfile::tempdir().unwrap();
     CapturedTree::load(&tree).unwrap().unpack(root.path()).unwrap();
-    let machine = Hardware::below(root.path());
+    let machine = Hardware::open(root.path()).unwrap();
     let mut group = criterion.benchmark_group("CPU time of an AGX Orin's");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sample", |bencher| bencher.iter(|| black_box(machine.sample())));
-    group
-        .bench_function("fast sample", |bencher| bencher.iter(|| black_box(machine.fast_sample())));
+    group.bench_function("quick sample", |bencher| {
+        bencher.iter(|| black_box(machine.quick_sample()));
+    });
     group.bench_function("temperatures", |bencher| {
         bencher.iter(|| black_box(machine.temperatures()).unwrap());
     });

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use bij_jetson::{Hardware, Reading};
+use bij_jetson::{Hardware, OpenError, Reading};
 
 fn show(name: &str, reading: &Reading<impl Display>) {
     match reading {
@@ -12,9 +12,9 @@ fn show(name: &str, reading: &Reading<impl Display>) {
     }
 }
 
-fn main() {
+fn main() -> Result<(), OpenError> {
     let root = std::env::args_os().nth(1).unwrap_or("/".into());
-    let board = Hardware::below(root).sample();
+    let board = Hardware::open(root)?.sample();
     show("model", &board.identity.model);
     show("L4T", &board.identity.l4t);
     for zone in board.zones.iter().flatten() {
@@ -32,4 +32,5 @@ fn main() {
         show(&mode.name, &mode.needs_reboot.as_ref().copied().map_err(Clone::clone));
     }
     println!("{:>20}  {:?}", "throttled", board.throttled());
+    Ok(())
 }

@@ -20,6 +20,7 @@ use crate::Files;
 
 /// Why a directory is no captured tree.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CaptureError {
     /// A table or a file cannot be read.
     #[error("cannot read {}", path.display())]
@@ -73,7 +74,8 @@ impl CapturedTree {
     ///
     /// # Errors
     /// [`CaptureError`] if a part of it cannot be read or parsed.
-    pub fn load(directory: &Path) -> Result<Self, CaptureError> {
+    pub fn load(directory: impl AsRef<Path>) -> Result<Self, CaptureError> {
+        let directory = directory.as_ref();
         let mut tree = Self::default();
         for line in table(directory, "attributes.tsv")? {
             let (path, text) = fields(&line, "attributes.tsv")?;
@@ -173,9 +175,9 @@ impl CapturedTree {
     ///
     /// # Errors
     /// The system's error.
-    pub fn unpack(&self, directory: &Path) -> io::Result<()> {
+    pub fn unpack(&self, directory: impl AsRef<Path>) -> io::Result<()> {
         for (path, entry) in &self.entries {
-            let path = directory.join(path);
+            let path = directory.as_ref().join(path);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }

@@ -12,6 +12,7 @@ const CLASS: &str = "sys/class/powercap";
 
 /// An energy counter. Its value means nothing by itself; the difference of two readings gives a power.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EnergyCounter {
     /// The domain that it measures: `package-0`.
@@ -27,7 +28,7 @@ impl EnergyCounter {
     ///
     /// # Errors
     /// [`WhyNot`] if they cannot be listed.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let names = files.names(CLASS)?;
         // `intel-rapl:0` is a package (of AMD too), `intel-rapl:0:1` a part of it; `intel-rapl-mmio:0` is the same
         // package through another interface.
@@ -79,6 +80,7 @@ impl EnergyCounter {
 
 /// One counter of over-current events since the boot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct OverCurrent {
     /// The kind of event: `under-voltage`, `average-current`, `peak-current`, or `ocN`.
@@ -92,7 +94,7 @@ impl OverCurrent {
     ///
     /// # Errors
     /// [`WhyNot`] if chips cannot be listed.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         Ok(Self::from_chips(files, &Chip::all(files)?))
     }
 

@@ -8,6 +8,7 @@ const DIRECTORY: &str = "sys/devices/system/cpu";
 
 /// One CPU of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Cpu {
     /// The kernel's number of the CPU.
@@ -23,7 +24,7 @@ impl Cpu {
     ///
     /// # Errors
     /// [`WhyNot`] if the kernel's lists of CPUs cannot be read.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let list = |name: &str| {
             files.text(&format!("{DIRECTORY}/{name}")).and_then(|text| parse::ranges(&text))
         };

@@ -7,6 +7,7 @@ use crate::{Files, Reading, WhyNot, parse};
 
 /// The machine's fan; the first one if there are several.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Fan {
     /// The PWM duty cycle.
@@ -20,7 +21,7 @@ const FULL: u64 = 255;
 
 impl Fan {
     /// Reads the fan of this machine.
-    pub fn read(files: &dyn Files) -> Self {
+    pub(crate) fn read(files: &dyn Files) -> Self {
         match Chip::all(files) {
             Ok(chips) => Self::from_chips(files, &chips),
             Err(why) => Self::unknown(&why),

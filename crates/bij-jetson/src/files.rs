@@ -42,16 +42,16 @@ const LINKS: usize = 40;
 
 /// Files below a directory: `/`, or the unpacked tree of another machine.
 #[derive(Clone, Debug)]
-pub struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 impl Root {
     /// Creates the file access below this directory.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self(root.into())
+    pub(crate) fn new(root: impl AsRef<Path>) -> Self {
+        Self(root.as_ref().to_owned())
     }
 
     /// Returns the real path of a machine's path.
-    pub fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 
@@ -87,11 +87,6 @@ impl Root {
         }
         at
     }
-
-    /// Returns the root directory.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
 }
 
 impl Files for Root {
@@ -110,6 +105,14 @@ impl Files for Root {
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
         // Neither creates nor truncates: a device or an attribute exists, or it does not.
         OpenOptions::new().write(true).open(self.resolve(path))?.write_all(text.as_bytes())
+    }
+}
+
+/// Removes a file, if it exists.
+pub(crate) fn remove_if_present(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -5,8 +5,7 @@ use std::path::Path;
 use bij_fuzz::{FuzzTarget, assert_harmless};
 
 use crate::capture::CapturedTree;
-use crate::hardware::FastReading;
-use crate::{EnergyCounter, HardwareReading, PowerConf};
+use crate::{EnergyCounter, HardwareReading, PowerConf, QuickSample};
 
 fn tree(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees").join(name)
@@ -62,7 +61,7 @@ fn hostile(board: &CapturedTree, input: &[u8]) -> CapturedTree {
 
 #[test]
 fn fuzz_board() {
-    let tree = CapturedTree::load(&tree("agx-orin-jp6")).unwrap();
+    let tree = CapturedTree::load(tree("agx-orin-jp6")).unwrap();
     FuzzTarget::new("board", env!("CARGO_MANIFEST_DIR"))
         .also([tree.paths().flat_map(|path| [path.as_bytes(), b"\n"].concat()).collect()])
         .tokens(&[
@@ -79,7 +78,7 @@ fn fuzz_board() {
             let board = hostile(&tree, bytes);
             let sample = HardwareReading::read(&board);
             assert!(!format!("{sample:?}").is_empty());
-            let _ = FastReading::read(&board);
+            let _ = QuickSample::read(&board);
             let _ = EnergyCounter::all(&board);
         });
 }

@@ -13,6 +13,7 @@ const BUSES: [&str; 3] = ["sys/devices/platform/bus@0", "sys/devices/platform", 
 
 /// The state of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GpuState {
     /// Name given by the kernel or the driver: `17000000.gpu`, `NVIDIA GeForce RTX 4090`.
@@ -34,7 +35,7 @@ impl GpuState {
     ///
     /// # Errors
     /// [`WhyNot::Absent`] if there is no GPU of a known kind.
-    pub fn read(files: &dyn Files) -> Reading<Self> {
+    pub(crate) fn read(files: &dyn Files) -> Reading<Self> {
         match GpuFiles::find(files) {
             Ok(gpu) => Ok(gpu.read(files)),
             Err(WhyNot::Absent) => find_card(files),
@@ -225,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::CapturedTree;
+    use crate::files::Root;
 
     #[test]
     fn the_gpu_of_every_release_is_recognised_by_its_name() {
@@ -277,7 +279,7 @@ mod tests {
         let other = root.path().join("sys/class/devfreq/15340000.vic");
         fs::create_dir_all(&other).unwrap();
         fs::write(other.join("max_freq"), "1\n").unwrap();
-        gpu_clock_contract(&Hardware::below(root.path()));
+        gpu_clock_contract(&Hardware::new(Arc::new(Root::new(root.path()))));
         assert_eq!(fs::read_to_string(other.join("max_freq")).unwrap(), "1\n");
         let left = fs::read_to_string(directory.join("max_freq")).unwrap();
         assert_eq!(left.trim(), "1300500000");

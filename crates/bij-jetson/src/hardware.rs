@@ -1,20 +1,25 @@
-//! Reads a machine as a whole.
+//! A machine: its sensors, modes and settings, each as a reading.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bij_core::port::{Board, BoardReadError, Sample, ZoneReading};
-use bij_core::{Bytes, Milliwatts, Percent};
+use bij_core::{Bytes, Outcome, Percent};
+use thiserror::Error;
 
+use crate::files::Root;
 use crate::hwmon::Chip;
 use crate::identity::chip;
+use crate::jetson_clocks::clocks_held;
 use crate::memory::SystemMemory;
 use crate::read_deadline::DeadlineReader;
-use crate::thermal::Trips;
 use crate::{
-    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, GpuState, Identity, Memory, OverCurrent,
-    PowerModes, Rail, Reading, Root, WhyNot, Zone, clocks_held,
+    CoolingDevice, Cpu, Emc, EnergyCounter, Fan, Files, GpuPolicy, GpuState, HardwareReading,
+    Identity, Memory, OverCurrent, PowerModes, PowerOnError, QuickSample, Rail, Reading, WhyNot,
+    Zone, gpu_memory, nodes,
 };
 
 /// The default deadline of one read. A sensor answers within milliseconds, over the slowest bus within 20. On an
@@ -27,52 +32,56 @@ pub struct Hardware {
     reader: DeadlineReader,
 }
 
-/// One reading of all hardware.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a directory was not opened as the root of a machine.
+#[derive(Debug, Error)]
 #[non_exhaustive]
-pub struct HardwareReading {
-    /// The model, chip, module and release.
-    pub identity: Identity,
-    /// Temperatures of the CPU, the GPU and the rest of their chip.
-    pub zones: Reading<Vec<Zone>>,
-    /// Temperatures of other devices, with their own limits: network cards, SSDs, the board.
-    pub sensors: Reading<Vec<Zone>>,
-    /// The kernel's cooling devices.
-    pub cooling: Reading<Vec<CoolingDevice>>,
-    /// Counters of over-current events.
-    pub over_current: Reading<Vec<OverCurrent>>,
-    /// The power of each rail.
-    pub rails: Reading<Vec<Rail>>,
-    /// The power of the whole machine.
-    pub total: Reading<Milliwatts>,
-    /// Energy counters; the difference of two readings gives a power.
-    pub energy: Reading<Vec<EnergyCounter>>,
-    /// The GPU's load, clocks and power state.
-    pub gpu: Reading<GpuState>,
-    /// The CPUs and their clocks.
-    pub cpus: Reading<Vec<Cpu>>,
-    /// The memory controller's clock and load.
-    pub emc: Emc,
-    /// Memory in use, and the GPU's part of it.
-    pub memory: Memory,
-    /// The fan's drive and speed.
-    pub fan: Fan,
-    /// The power modes of nvpmodel.
-    pub power: PowerModes,
+pub enum OpenError {
+    /// The directory cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// Path of the directory.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The directory is not the root of a running or captured machine: one of `proc` and `sys` is missing or empty in it.
+    #[error("{} is not the root of a machine: {missing} is missing or empty in it", root.display())]
+    NotAMachine {
+        /// The directory.
+        root: PathBuf,
+        /// The name of the directory that is missing or empty.
+        missing: &'static str,
+    },
 }
 
 impl Hardware {
-    /// Creates a machine below a root: `/`, or a directory with the same structure.
-    pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self::new(Arc::new(Root::new(root)))
+    /// Opens the machine below a root: `/`, or a directory with the files of another machine. The files are searched for
+    /// devices with each reading, so devices may come and go.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the directory is not the root of a machine.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let root = root.as_ref();
+        let entries = |path: &Path| match std::fs::read_dir(path) {
+            Ok(mut entries) => Ok(entries.next().is_some()),
+            Err(source) => Err(OpenError::Unreadable { path: path.to_owned(), source }),
+        };
+        entries(root)?;
+        for missing in ["proc", "sys"] {
+            let path = root.join(missing);
+            if !path.is_dir() || !entries(&path)? {
+                return Err(OpenError::NotAMachine { root: root.to_owned(), missing });
+            }
+        }
+        Ok(Self::new(Arc::new(Root::new(root))))
     }
 
-    /// Creates a machine with another source of files.
+    /// Creates a machine with another source of files, such as a [`CapturedTree`](crate::CapturedTree) in memory.
     pub fn new(files: Arc<dyn Files>) -> Self {
         Self { reader: DeadlineReader::new(files, READ_DEADLINE) }
     }
 
-    /// Sets the deadline of one read.
+    /// Sets the deadline of one read, 500 ms by default.
     #[must_use]
     pub fn with_read_deadline(mut self, deadline: Duration) -> Self {
         self.reader.set_deadline(deadline);
@@ -84,35 +93,14 @@ impl Hardware {
         self.reader.read(HardwareReading::read)
     }
 
-    /// Reads only the memory values.
-    pub fn memory(&self) -> Memory {
-        self.reader.read(Memory::read)
+    /// Reads only the values that change from second to second.
+    pub fn quick_sample(&self) -> QuickSample {
+        self.reader.read(QuickSample::read)
     }
 
-    /// Returns `true` if all clocks are held at one rate; see [`clocks_held`].
-    ///
-    /// # Errors
-    /// [`WhyNot`] of the first clock that cannot be read.
-    pub fn clocks_held(&self) -> Reading<bool> {
-        self.reader.read(clocks_held)
-    }
-
-    /// Reads only the energy counters. Two readings give the power of each; see [`EnergyCounter::rails`].
-    ///
-    /// # Errors
-    /// [`WhyNot`] if counters cannot be listed.
-    pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
-        self.reader.read(EnergyCounter::all)
-    }
-
-    /// Reads only the kernel's own memory counters. No driver is involved, so this never blocks.
-    pub(crate) fn system_memory(&self) -> SystemMemory {
-        SystemMemory::read(self.reader.files())
-    }
-
-    /// Returns `true` if the chip is a Tegra, whose GPU has no memory of its own.
-    pub(crate) fn is_tegra(&self) -> bool {
-        chip(self.reader.files()).is_ok_and(|chip| chip.starts_with("tegra"))
+    /// Reads only the model, chip, module and release.
+    pub fn identity(&self) -> Identity {
+        self.reader.read(Identity::read)
     }
 
     /// Reads only the temperatures of the CPU, the GPU and the rest of their chip, with the trips.
@@ -132,6 +120,135 @@ impl Hardware {
         self.reader.read(Zone::temperatures)
     }
 
+    /// Reads only the temperatures of other devices, such as network cards and SSDs, with their own limits as trips.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if sensors cannot be listed.
+    pub fn sensors(&self) -> Reading<Vec<Zone>> {
+        self.reader.read(|files| Zone::other_devices(files, Chip::all(files).as_deref()))
+    }
+
+    /// Reads only the kernel's cooling devices.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if they cannot be listed.
+    pub fn cooling(&self) -> Reading<Vec<CoolingDevice>> {
+        self.reader.read(CoolingDevice::all)
+    }
+
+    /// Reads only the counters of over-current events.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if chips cannot be listed.
+    pub fn over_current(&self) -> Reading<Vec<OverCurrent>> {
+        self.reader.read(OverCurrent::all)
+    }
+
+    /// Reads only the power of the rails, sorted by name. [`Rail::total`] returns the power of the whole machine.
+    ///
+    /// # Errors
+    /// [`WhyNot::Absent`] if no chip measures them, [`WhyNot::Forbidden`] if the caller may not read their names: with
+    /// JetPack 5 only root may.
+    pub fn rails(&self) -> Reading<Vec<Rail>> {
+        self.reader.read(Rail::all)
+    }
+
+    /// Reads only the energy counters. Two readings give the power of each; see [`EnergyCounter::rails`].
+    ///
+    /// # Errors
+    /// [`WhyNot`] if counters cannot be listed.
+    pub fn energy(&self) -> Reading<Vec<EnergyCounter>> {
+        self.reader.read(EnergyCounter::all)
+    }
+
+    /// Reads only the GPU's load, clocks and power state.
+    ///
+    /// # Errors
+    /// [`WhyNot::Absent`] if there is no GPU of a known kind.
+    pub fn gpu(&self) -> Reading<GpuState> {
+        self.reader.read(GpuState::read)
+    }
+
+    /// Reads only the memory that each process has allocated through the GPU's driver, by PID; see
+    /// [`Memory::gpu_by_pid`]. [`group_gpu_memory`](crate::group_gpu_memory) adds it up.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if it is not known.
+    pub fn gpu_memory(&self) -> Reading<BTreeMap<u32, Bytes>> {
+        self.reader.read(|files| gpu_memory::read(files).0)
+    }
+
+    /// Determines the device policy of a unit that uses the GPU.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if the kernel's list of drivers cannot be read.
+    pub fn gpu_policy(&self) -> Reading<GpuPolicy> {
+        self.reader.read(GpuPolicy::find)
+    }
+
+    /// Switches the GPU of a Tegra on if it was not used since boot, so that all of its nodes exist: most of them appear
+    /// only at its first use. To be called before the start of a unit that uses the GPU.
+    ///
+    /// A unit's `DeviceAllow=char-…` is resolved when the unit starts. If nvgpu has not yet registered its second region
+    /// by then, the unit cannot open the GPU although it is allowed to. On a desktop the X server uses the GPU long
+    /// before; on a headless board the first program may be its first user.
+    ///
+    /// `retry` is called after each check that failed. It should wait a moment, and return `false` to give up.
+    ///
+    /// # Errors
+    /// [`PowerOnError`] if the GPU cannot be switched on, or its nodes do not appear.
+    pub fn power_on_gpu(&self, retry: impl FnMut() -> bool) -> Result<Outcome, PowerOnError> {
+        nodes::power_on(self.reader.files(), retry)
+    }
+
+    /// Reads only the CPUs and their clocks.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if the kernel's lists of CPUs cannot be read.
+    pub fn cpus(&self) -> Reading<Vec<Cpu>> {
+        self.reader.read(Cpu::all)
+    }
+
+    /// Returns `true` if the lowest allowed rate of every clock is the highest allowed rate, as `jetson_clocks` sets them.
+    ///
+    /// This is also true if the power mode allows only one rate.
+    ///
+    /// # Errors
+    /// [`WhyNot`] of the first clock that cannot be read.
+    pub fn clocks_held(&self) -> Reading<bool> {
+        self.reader.read(clocks_held)
+    }
+
+    /// Reads only the memory controller's clock and load.
+    pub fn emc(&self) -> Emc {
+        self.reader.read(Emc::read)
+    }
+
+    /// Reads only the memory values.
+    pub fn memory(&self) -> Memory {
+        self.reader.read(Memory::read)
+    }
+
+    /// Reads only the fan's drive and speed.
+    pub fn fan(&self) -> Fan {
+        self.reader.read(Fan::read)
+    }
+
+    /// Reads only the power modes from nvpmodel's files. [`PowerControl`](crate::PowerControl) switches them.
+    pub fn power_modes(&self) -> PowerModes {
+        self.reader.read(PowerModes::read)
+    }
+
+    /// Reads only the kernel's own memory counters. No driver is involved, so this never blocks.
+    pub(crate) fn system_memory(&self) -> SystemMemory {
+        SystemMemory::read(self.reader.files())
+    }
+
+    /// Returns `true` if the chip is a Tegra, whose GPU has no memory of its own.
+    pub(crate) fn is_tegra(&self) -> bool {
+        chip(self.reader.files()).is_ok_and(|chip| chip.starts_with("tegra"))
+    }
+
     /// Reads a value from the files; a file that blocks fails with `TimedOut`.
     pub(crate) fn read_with_deadline<T: Send + 'static>(
         &self,
@@ -139,97 +256,6 @@ impl Hardware {
     ) -> T {
         self.reader.read(read_value)
     }
-
-    /// Reads only the values that change from second to second.
-    pub fn fast_sample(&self) -> FastReading {
-        self.reader.read(FastReading::read)
-    }
-}
-
-impl HardwareReading {
-    pub(crate) fn read(files: &dyn Files) -> Self {
-        // Zones, counters, rails and the fan all use this list.
-        let chips = Chip::all(files);
-        let chip_list = || chips.as_deref().map_err(Clone::clone);
-        let rails = chip_list().and_then(|chips| Rail::from_chips(files, chips));
-        Self {
-            identity: Identity::read(files),
-            zones: Zone::from_chips(files, chips.as_deref(), Trips::Read),
-            sensors: Zone::other_devices(files, chips.as_deref()),
-            cooling: CoolingDevice::all(files),
-            over_current: chip_list().map(|chips| OverCurrent::from_chips(files, chips)),
-            total: rails.clone().and_then(|rails| Rail::total(&rails)),
-            rails,
-            energy: EnergyCounter::all(files),
-            gpu: GpuState::read(files),
-            cpus: Cpu::all(files),
-            emc: Emc::read(files),
-            memory: Memory::read(files),
-            fan: match chip_list() {
-                Ok(chips) => Fan::from_chips(files, chips),
-                Err(why) => Fan::unknown(&why),
-            },
-            power: PowerModes::read(files),
-        }
-    }
-
-    /// Returns what heat slows down now; see [`CoolingDevice::throttled`].
-    ///
-    /// # Errors
-    /// [`WhyNot`] if this cannot be determined.
-    pub fn throttled(&self) -> Reading<Vec<&str>> {
-        CoolingDevice::throttled(self.cooling.as_ref().map_err(Clone::clone)?)
-    }
-}
-
-/// One reading of the values that change from second to second, which are recorded while an experiment runs. It costs
-/// a fraction of a [`HardwareReading`]: no trips, modes, identity or driver tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FastReading {
-    /// Temperatures of the CPU, the GPU and the rest of their chip, without the trips.
-    pub zones: Reading<Vec<Zone>>,
-    /// The cooling devices that slow the machine down now.
-    pub throttled: Reading<Vec<String>>,
-    /// Number of over-current events since the boot, of all counters.
-    pub over_current: Reading<u64>,
-    /// The power of the whole machine.
-    pub total: Reading<Milliwatts>,
-    /// The GPU's load, clocks and power state.
-    pub gpu: Reading<GpuState>,
-    /// Memory that is available without swapping.
-    pub memory_available: Reading<Bytes>,
-}
-
-impl FastReading {
-    pub(crate) fn read(files: &dyn Files) -> Self {
-        let chips = Chip::all(files);
-        let chip_list = || chips.as_deref().map_err(Clone::clone);
-        Self {
-            zones: Zone::from_chips(files, chips.as_deref(), Trips::LeaveOut),
-            throttled: throttled(files),
-            over_current: chip_list()
-                .and_then(|chips| events(&OverCurrent::from_chips(files, chips))),
-            total: chip_list()
-                .and_then(|chips| Rail::from_chips(files, chips))
-                .and_then(|rails| Rail::total(&rails)),
-            gpu: GpuState::read(files),
-            memory_available: SystemMemory::read(files).available,
-        }
-    }
-}
-
-fn throttled(files: &dyn Files) -> Reading<Vec<String>> {
-    let devices = CoolingDevice::all(files)?;
-    Ok(CoolingDevice::throttled(&devices)?.into_iter().map(ToOwned::to_owned).collect())
-}
-
-/// Returns the sum of all counters, if all can be read.
-fn events(counters: &[OverCurrent]) -> Reading<u64> {
-    if counters.is_empty() {
-        return Err(WhyNot::Absent);
-    }
-    counters.iter().try_fold(0u64, |sum, counter| Ok(sum.saturating_add(counter.count.clone()?)))
 }
 
 impl Board for Hardware {
@@ -273,18 +299,6 @@ mod tests {
 
     use super::*;
     use crate::CapturedTree;
-
-    #[test]
-    fn over_current_counters_add_up_unless_one_cannot_be_read() {
-        let mut tree = CapturedTree::default();
-        assert_eq!(FastReading::read(&tree).over_current, Err(WhyNot::Absent));
-        tree.set("sys/class/hwmon/hwmon4/name", "soctherm_oc\n");
-        tree.set("sys/class/hwmon/hwmon4/oc1_event_cnt", "2\n");
-        tree.set("sys/class/hwmon/hwmon4/oc3_event_cnt", "5\n");
-        assert_eq!(FastReading::read(&tree).over_current, Ok(7));
-        tree.fail("sys/class/hwmon/hwmon4/oc1_event_cnt", nix::errno::Errno::EIO as i32);
-        assert!(matches!(FastReading::read(&tree).over_current, Err(WhyNot::Failed(_))));
-    }
 
     fn machine(files: &[(&str, &str)]) -> Hardware {
         let mut tree = CapturedTree::default();
@@ -347,8 +361,32 @@ mod tests {
     }
 
     #[test]
+    fn only_the_root_of_a_machine_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let missing = |path: &Path| match Hardware::open(path).map(drop).unwrap_err() {
+            OpenError::NotAMachine { missing, .. } => missing,
+            error @ OpenError::Unreadable { .. } => panic!("{error}"),
+        };
+        assert_eq!(missing(root), "proc");
+        std::fs::create_dir_all(root.join("proc/1")).unwrap();
+        assert_eq!(missing(root), "sys");
+        std::fs::create_dir(root.join("sys")).unwrap();
+        assert_eq!(missing(root), "sys", "the empty directory of an image that is not mounted");
+        let message = Hardware::open(root).map(drop).unwrap_err().to_string();
+        assert!(message.ends_with("is not the root of a machine: sys is missing or empty in it"));
+        std::fs::write(root.join("sys/class"), "").unwrap();
+        assert!(Hardware::open(root).is_ok());
+        std::fs::write(root.join("file"), "").unwrap();
+        for none in ["file", "none"] {
+            let error = Hardware::open(root.join(none)).map(drop).unwrap_err();
+            assert!(matches!(error, OpenError::Unreadable { .. }), "{error}");
+        }
+    }
+
+    #[test]
     fn this_machine_can_be_read() {
-        let sample = Board::sample(&Hardware::below("/"));
+        let sample = Board::sample(&Hardware::open("/").unwrap());
         assert!(sample.memory_available.unwrap() <= sample.memory_total.unwrap());
     }
 }

@@ -6,6 +6,7 @@ use crate::{Files, Reading, WhyNot, parse};
 
 /// The identity of a machine, which is constant until the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Identity {
     /// The maker's name of the model: `NVIDIA Jetson AGX Orin Developer Kit`.
@@ -22,7 +23,7 @@ const COMPATIBLE: &str = "proc/device-tree/compatible";
 
 impl Identity {
     /// Reads the device tree, the release file, and on a PC the firmware.
-    pub fn read(files: &dyn Files) -> Self {
+    pub(crate) fn read(files: &dyn Files) -> Self {
         let compatible = compatible(files);
         let soc = compatible.clone().and_then(|list| soc(&list).ok_or(WhyNot::Absent));
         let module = compatible.and_then(|list| module(files, &list).ok_or(WhyNot::Absent));

@@ -11,7 +11,8 @@ use bij_core::Outcome;
 use thiserror::Error;
 
 use crate::cpu::{self, Cpu};
-use crate::{Emc, Files, GpuState, Reading, Root, ToolError, WhyNot, tool};
+use crate::files::{Root, remove_if_present};
+use crate::{Emc, Files, GpuState, Reading, ToolError, WhyNot, tool};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -54,8 +55,9 @@ pub struct JetsonClocks {
 
 impl JetsonClocks {
     /// Creates the control from the tool below a root and the file for the previous clocks.
-    pub fn below(root: &Root, store: impl Into<PathBuf>) -> Self {
-        Self { program: root.at("usr/bin/jetson_clocks"), store: store.into(), limit: LIMIT }
+    pub fn below(root: impl AsRef<Path>, store: impl AsRef<Path>) -> Self {
+        let program = Root::new(root).at("usr/bin/jetson_clocks");
+        Self { program, store: store.as_ref().to_owned(), limit: LIMIT }
     }
 
     /// Sets the time limit of the tool.
@@ -137,21 +139,13 @@ impl JetsonClocks {
     }
 }
 
-/// Removes a file, if it exists.
-fn remove_if_present(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
 /// Returns `true` if the lowest allowed rate of every clock is the highest allowed rate.
 ///
 /// This is also true if the power mode allows only one rate.
 ///
 /// # Errors
 /// [`WhyNot`] of the first clock that cannot be read.
-pub fn clocks_held(files: &dyn Files) -> Reading<bool> {
+pub(crate) fn clocks_held(files: &dyn Files) -> Reading<bool> {
     for id in Cpu::all(files)?.iter().filter(|cpu| cpu.online).map(|cpu| cpu.id) {
         if cpu::clock(files, id, "min")? != cpu::clock(files, id, "max")? {
             return Ok(false);

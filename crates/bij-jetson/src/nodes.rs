@@ -12,6 +12,7 @@ use crate::{Files, Reading};
 
 /// The device policy of a unit that may use the GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GpuPolicy {
     /// The kind of GPU.
@@ -24,6 +25,9 @@ pub struct GpuPolicy {
 
 /// The kinds of GPUs, by their drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum GpuKind {
     /// There is no GPU of a known kind.
     None,
@@ -37,6 +41,7 @@ pub enum GpuKind {
 
 /// A value of `DeviceAllow=` (systemd.resource-control(5)), always for reading and writing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum DeviceAllow {
     /// All devices of a driver, by its name in `/proc/devices`, because major numbers change with each boot.
     Driver(String),
@@ -58,7 +63,7 @@ impl GpuPolicy {
     ///
     /// # Errors
     /// [`WhyNot`](crate::WhyNot) if the kernel's list of drivers cannot be read.
-    pub fn find(files: &dyn Files) -> Reading<Self> {
+    pub(crate) fn find(files: &dyn Files) -> Reading<Self> {
         let drivers = character_drivers(&files.text("proc/devices")?);
         let has = |wanted: fn(&str) -> bool| drivers.iter().any(|name| wanted(name));
         // The display driver of a Tegra has the same names as that of a card, so Tegras are recognised first.
@@ -188,18 +193,8 @@ fn unpowered_nodes(files: &dyn Files) -> Vec<String> {
     unpowered_nodes.map(|gpu| format!("{DIRECTORY}/{gpu}/power")).collect()
 }
 
-/// Switches the GPU of a Tegra on if it was not used since boot, so that all of its nodes exist: most of them appear only
-/// at its first use. To be called before the start of a unit that uses the GPU.
-///
-/// A unit's `DeviceAllow=char-…` is resolved when the unit starts. If nvgpu has not yet registered its second region by
-/// then, the unit cannot open the GPU although it is allowed to. On a desktop the X server uses the GPU long before; on a
-/// headless board the first experiment may be its first user.
-///
-/// `retry` is called after each check that failed. It should wait a moment, and return `false` to give up.
-///
-/// # Errors
-/// [`PowerOnError`] if the GPU cannot be switched on, or its nodes do not appear.
-pub fn power_on(
+/// Switches the GPU on if necessary; see [`Hardware::power_on_gpu`](crate::Hardware::power_on_gpu).
+pub(crate) fn power_on(
     files: &dyn Files,
     mut retry: impl FnMut() -> bool,
 ) -> Result<Outcome, PowerOnError> {

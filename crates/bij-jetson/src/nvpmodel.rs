@@ -21,6 +21,7 @@ const CONF: &str = "etc/nvpmodel.conf";
 
 /// The power modes of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PowerModes {
     /// The mode in force according to files: the recorded one, unless the masks of the GPU or the CPUs online
@@ -36,6 +37,7 @@ pub struct PowerModes {
 
 /// A mode that can be set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct OfferedMode {
     /// The mode's number; neither contiguous nor in the order of power.
@@ -48,7 +50,7 @@ pub struct OfferedMode {
 
 impl PowerModes {
     /// Reads the modes from files: no tool is run and nothing is changed.
-    pub fn read(files: &dyn Files) -> Self {
+    pub(crate) fn read(files: &dyn Files) -> Self {
         match PowerConf::read(files) {
             Err(why) => Self {
                 current: Err(why.clone()),
@@ -80,7 +82,7 @@ impl PowerConf {
     ///
     /// # Errors
     /// [`WhyNot`] if there is none, or no mode in it can be parsed.
-    pub fn read(files: &dyn Files) -> Reading<Self> {
+    pub(crate) fn read(files: &dyn Files) -> Reading<Self> {
         let conf = Self::parse(&String::from_utf8_lossy(&files.read(CONF)?));
         if !conf.modes.is_empty() {
             return Ok(conf);

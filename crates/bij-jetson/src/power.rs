@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use bij_core::Outcome;
 
+use crate::files::Root;
 use crate::nvpmodel::verify_mode;
 use crate::{
-    CurrentMode, JetsonClocks, ModeSource, Nvpmodel, OfferedMode, PowerConf, PowerModes, Root,
+    CurrentMode, JetsonClocks, ModeSource, Nvpmodel, OfferedMode, PowerConf, PowerModes,
     SwitchError,
 };
 
@@ -29,6 +30,7 @@ pub struct PowerControl {
 
 /// The result of setting a mode; its `Display` is a fragment without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ModeSet {
     /// The mode's number.
     pub id: u32,
@@ -47,6 +49,13 @@ pub enum ModeSince {
     Now,
     /// The mode takes effect at the next boot.
     NextBoot,
+}
+
+impl ModeSet {
+    /// Creates the result of setting a mode, as for a program that has it set by another one.
+    pub fn new(id: u32, name: String, since: ModeSince, outcome: Outcome) -> Self {
+        Self { id, name, since, outcome }
+    }
 }
 
 impl std::fmt::Display for ModeSet {
@@ -76,12 +85,13 @@ struct ModeNote {
 
 impl PowerControl {
     /// Creates the control from the tools below a root and a directory that does not outlive the boot.
-    pub fn below(root: Root, runtime: &Path) -> Self {
+    pub fn below(root: impl AsRef<Path>, runtime: impl AsRef<Path>) -> Self {
+        let (root, runtime) = (root.as_ref(), runtime.as_ref());
         Self {
-            nvpmodel: Nvpmodel::below(root.clone()),
-            clocks: JetsonClocks::below(&root, runtime.join("jetson-clocks")),
+            root: Root::new(root),
+            nvpmodel: Nvpmodel::below(root),
+            clocks: JetsonClocks::below(root, runtime.join("jetson-clocks")),
             note_file: runtime.join("power-mode-at-next-boot"),
-            root,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{Files, Reading, WhyNot};
 
 /// One power rail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Rail {
     /// The board's label: `VDD_GPU_SOC`. A rail without a label has the name of its chip: `ina219`.
@@ -25,7 +26,7 @@ impl Rail {
     /// # Errors
     /// [`WhyNot::Absent`] if no chip measures them, [`WhyNot::Forbidden`] if the caller may not read their names: with
     /// JetPack 5 only root may.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         Self::from_chips(files, &Chip::all(files)?)
     }
 

@@ -10,6 +10,8 @@ pub type Reading<T> = Result<T, WhyNot>;
 
 /// Why a quantity has no value; the first word of its `Display` is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum WhyNot {
     /// This machine or its kernel does not have it.

@@ -22,6 +22,7 @@ const CLASS: &str = "sys/class/thermal";
 
 /// One temperature sensor: a thermal zone, or a sensor of hwmon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Zone {
     /// The sensor's type in lower case, without `-therm` or `-thermal`: `cpu`, `tj`, `nvme composite`.
@@ -70,7 +71,7 @@ impl Zone {
     ///
     /// # Errors
     /// [`WhyNot`] if zones cannot be listed, or there is none and the chips of hwmon cannot be listed.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         Self::from_chips(files, Chip::all(files).as_deref(), Trips::Read)
     }
 
@@ -321,9 +322,9 @@ mod tests {
         let denied = Chip::all(&files).unwrap_err();
         assert_eq!(Zone::all(&files), Err(denied.clone()));
         assert_eq!(Zone::temperatures(&files), Err(denied.clone()));
-        assert_eq!(crate::FastReading::read(&files).zones, Err(denied));
+        assert_eq!(crate::QuickSample::read(&files).zones, Err(denied));
         let files = NoChips(zone("cpu-thermal", "50000"));
-        let zones = crate::FastReading::read(&files).zones.unwrap();
+        let zones = crate::QuickSample::read(&files).zones.unwrap();
         assert_eq!(zones[0].celsius, Ok(Celsius::from_millis(50_000)), "zones need no hwmon");
     }
 

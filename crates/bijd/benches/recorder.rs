@@ -37,7 +37,7 @@ fn now(second: u32) -> Now {
 fn main() {
     let directory = tempfile::tempdir().unwrap();
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
-    CapturedTree::load(&tree).unwrap().unpack(&directory.path().join("board")).unwrap();
+    CapturedTree::load(&tree).unwrap().unpack(directory.path().join("board")).unwrap();
     let database = directory.path().join("state.db");
     let boot = BootId::from_bytes([1; 16]);
     let opening = Opening {
@@ -49,7 +49,7 @@ fn main() {
     };
     Store::open(&database).unwrap().open(&opening).unwrap();
     let mut recorder =
-        BoardRecorder::new(Hardware::below(directory.path().join("board")), database, boot);
+        BoardRecorder::new(Hardware::open(directory.path().join("board")).unwrap(), database, boot);
     recorder.record(now(0));
     let before = spent();
     for second in 1..=READINGS {

@@ -36,6 +36,7 @@ impl Tree {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::write(to, fs::read(Path::new("/proc").join(file)).unwrap()).unwrap();
         }
+        fs::create_dir_all(root.path().join("sys/class")).unwrap();
         let tree = Self { root };
         let definitions = tree.layout().definitions();
         fs::create_dir_all(&definitions).unwrap();
@@ -196,7 +197,9 @@ async fn wrong_settings_leave_the_old_ones_in_force() {
 async fn the_board_may_be_another_tree() {
     let tree = Tree::new();
     let board = tempfile::tempdir().unwrap();
-    fs::create_dir(board.path().join("proc")).unwrap();
+    for directory in ["proc", "sys/class"] {
+        fs::create_dir_all(board.path().join(directory)).unwrap();
+    }
     let meminfo = "MemTotal: 1048576 kB\nMemAvailable: 1048576 kB\n";
     fs::write(board.path().join("proc/meminfo"), meminfo).unwrap();
     let mut command = tree.command();
@@ -204,7 +207,7 @@ async fn the_board_may_be_another_tree() {
     let _coordinator = Coordinator { child: command.spawn().unwrap() };
     let budget = tree.client().await.status().await.unwrap().memory_budget.unwrap();
     assert!(budget.get() <= 1 << 30, "{budget}");
-    let of_this_machine = bij_jetson::Hardware::below("/").memory().total.unwrap();
+    let of_this_machine = bij_jetson::Hardware::open("/").unwrap().memory().total.unwrap();
     assert!(of_this_machine.get() > 1 << 30, "else the test shows nothing");
 }
 
@@ -213,7 +216,7 @@ async fn the_board_is_recorded_while_an_attempt_is_open() {
     let tree = Tree::new();
     let board =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees/agx-orin-jp6");
-    CapturedTree::load(&board).unwrap().unpack(&tree.root.path().join("board")).unwrap();
+    CapturedTree::load(&board).unwrap().unpack(tree.root.path().join("board")).unwrap();
     let mut command = tree.command();
     command.arg("--board").arg(tree.root.path().join("board"));
     let coordinator = Coordinator { child: command.spawn().unwrap() };

@@ -9,10 +9,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use bij_core::Timestamp;
+use bij_core::{Timestamp, error_chain};
 use bij_jetson::{
-    CurrentMode, EnergyCounter, Hardware, HardwareReading, PowerControl, Rail, Reading, Root,
-    WhyNot,
+    CurrentMode, EnergyCounter, Hardware, HardwareReading, PowerControl, Rail, Reading, WhyNot,
 };
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -62,7 +61,8 @@ pub(super) async fn board(context: &Context, args: &BoardArgs) -> Result<(), Cli
         let text = format!("--root: there is no directory {}", root.display());
         return Err(CliError::new(Kind::Usage, text));
     }
-    let machine = Hardware::below(root);
+    let machine = Hardware::open(root)
+        .map_err(|error| CliError::new(Kind::Usage, format!("--root: {}", error_chain(&error))))?;
     if args.watch {
         return watch(context, &machine);
     }
@@ -104,7 +104,7 @@ fn query_power_mode(context: &Context, sample: &HardwareReading) -> Option<Curre
     if !sample.identity.is_jetson() || sample.power.offered.is_err() {
         return None;
     }
-    let control = PowerControl::below(Root::new("/"), context.layout.runtime());
+    let control = PowerControl::below("/", context.layout.runtime());
     control.with_limit(NVPMODEL_TIMEOUT).current(&sample.power)
 }
 

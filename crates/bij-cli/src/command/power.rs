@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bij_core::Outcome;
 use bij_core::port::DefinitionSource as _;
 use bij_core::request::{EntryState, PowerModeRequest, PowerSet, QueueQuery};
-use bij_jetson::{ModeSet, ModeSince, OfferedMode, PowerControl, Root, SwitchError, clocks_held};
+use bij_jetson::{Hardware, ModeSet, ModeSince, OfferedMode, PowerControl, SwitchError};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ pub(super) async fn power(context: &Context, args: &PowerArgs) -> Result<(), Cli
 }
 
 fn control(context: &Context) -> PowerControl {
-    PowerControl::below(Root::new(&context.root), context.layout.runtime())
+    PowerControl::below(&context.root, context.layout.runtime())
 }
 
 fn list(context: &Context) -> Result<(), CliError> {
@@ -69,7 +69,7 @@ fn list(context: &Context) -> Result<(), CliError> {
     for passed_over in &modes.passed_over {
         context.terminal.status(&format!("Left out: {passed_over}."));
     }
-    let clocks = clocks_held(&Root::new(&context.root)).ok();
+    let clocks = Hardware::open(&context.root).ok().and_then(|board| board.clocks_held().ok());
     context.terminal.show(&PowerPage::new(offered, in_force, at_next_boot, clocks))
 }
 
@@ -88,7 +88,7 @@ async fn set(context: &Context, setting: PowerModeRequest) -> Result<(), CliErro
 fn to_mode_set(PowerSet { id, name, at_next_boot, changed }: PowerSet) -> ModeSet {
     let since = if at_next_boot { ModeSince::NextBoot } else { ModeSince::Now };
     let outcome = if changed { Outcome::Changed } else { Outcome::Unchanged };
-    ModeSet { id, name, since, outcome }
+    ModeSet::new(id, name, since, outcome)
 }
 
 async fn set_directly(context: &Context, setting: &PowerModeRequest) -> Result<ModeSet, CliError> {

@@ -54,14 +54,13 @@ fn has_processes(unit: &UnitStatus) -> bool {
 }
 
 fn ask_driver(root: &Path) -> GpuMemory {
-    let machine = Hardware::below(root);
+    // A root without a machine, as of an installation that is being prepared, has no GPU.
+    let Ok(machine) = Hardware::open(root) else { return GpuMemory::NotShared };
     if !Board::sample(&machine).shared_with_gpu {
         return GpuMemory::NotShared;
     }
-    match machine.memory().gpu_by_pid {
-        Ok(by_process) => {
-            GpuMemory::Used(gpu_memory_by_experiment(&by_process, Path::new("/proc")))
-        }
+    match machine.gpu_memory() {
+        Ok(by_pid) => GpuMemory::Used(gpu_memory_by_experiment(&by_pid, "/proc")),
         Err(why) => {
             GpuMemory::Unknown(format!("no coordinator runs, and the GPU's driver says: {why}"))
         }

@@ -15,7 +15,7 @@ use super::model::Coordinator;
 fn a_captured_board_is_shown_as_text_and_as_json() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
-    CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap().unpack(&bij.path("")).unwrap();
+    CapturedTree::load(trees.join("agx-orin-jp6")).unwrap().unpack(bij.path("")).unwrap();
     let before = bij.listing();
     let result = bij.call(&["board"]);
     assert_eq!((result.code, result.err.as_str()), (0, ""));
@@ -43,7 +43,7 @@ fn a_tree_that_is_not_there_is_no_board() {
 fn watching_through_a_pipe_prints_a_line_of_json_per_reading() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
-    CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap().unpack(&bij.path("")).unwrap();
+    CapturedTree::load(trees.join("agx-orin-jp6")).unwrap().unpack(bij.path("")).unwrap();
     let mut child = bij.spawn(&["board", "--watch"]);
     let out = BufReader::new(child.stdout.take().unwrap());
     let lines: Vec<serde_json::Value> =

@@ -61,9 +61,9 @@ fn a_trace_is_replayed_against_the_thresholds() {
 fn a_warm_network_card_is_no_reason_for_a_move() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
-    let mut tree = CapturedTree::load(&trees.join("igx-thor")).unwrap();
+    let mut tree = CapturedTree::load(trees.join("igx-thor")).unwrap();
     tree.set("sys/class/hwmon/hwmon3/temp1_input", "87000\n");
-    tree.unpack(&bij.path("")).unwrap();
+    tree.unpack(bij.path("")).unwrap();
     let board = bij.call(&["--json", "board"]).out;
     let look = |second: u32| board.replacen('{', &format!("{{\"seconds\":{second},"), 1);
     let trace: String = (0..600).step_by(5).map(look).collect();

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::printable;
 
 /// How often the remaining processes are listed, at most.
@@ -16,7 +14,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// attempt ends with its main process.
 ///
 /// `Display` writes a sentence for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeftBehind {
     /// The number of processes.
     pub count: usize,
@@ -24,7 +23,7 @@ pub struct LeftBehind {
     /// process chooses its own name.
     pub names: Vec<String>,
     /// Whether they were asked to exit and did not do so in time.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub late: bool,
 }
 

@@ -5,11 +5,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// A temperature in thousandths of a degree Celsius.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Celsius(i32);
 
 impl Celsius {
@@ -54,10 +52,8 @@ impl fmt::Display for Celsius {
 }
 
 /// A power in thousandths of a watt; negative if a rail feeds power back.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Milliwatts(i64);
 
 impl Milliwatts {
@@ -85,10 +81,8 @@ impl fmt::Display for Milliwatts {
 }
 
 /// An energy in thousandths of a joule (milliwatt-seconds); negative if power was fed back.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Millijoules(i64);
 
 impl Millijoules {
@@ -116,8 +110,8 @@ impl fmt::Display for Millijoules {
 }
 
 /// A clock rate in hertz.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Hertz(u64);
 
 impl Hertz {

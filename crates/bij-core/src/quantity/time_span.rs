@@ -4,17 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{InvalidQuantity, fixed_point};
 
 const EXPECTED: &str = "a span of time such as 90s, 5min 20s, 12h or 2d (a bare number is seconds)";
 
 /// A length of time in microseconds, systemd's resolution.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct TimeSpan(u64);
 
 impl TimeSpan {

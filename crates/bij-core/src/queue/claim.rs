@@ -1,13 +1,11 @@
 //! The resources that a run claims.
 
-use serde::{Deserialize, Serialize};
-
 use crate::spec::ExperimentSpec;
 use crate::{Bytes, MemoryLimit};
 
 /// The resources that a run claims while it runs, according to its definition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Claim {
     /// `[limits] memory`, plus `[gpu] memory` if the GPU shares the machine's memory. `None` is unlimited and
     /// counts as nothing in the budget.
@@ -17,8 +15,9 @@ pub struct Claim {
 }
 
 /// How a run uses the GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum GpuClaim {
     /// The run does not use the GPU.
     #[default]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::{Group, GroupName, Pause, QueueState, QueuedRun};
@@ -14,7 +13,8 @@ use crate::{
 
 /// A numbered change: a line of `bij --json events`. A client asks for the events after the last one that it has
 /// received.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Event {
     /// The number of the event. Each is one higher than the number before it, and no number is reused.
     pub seq: u64,
@@ -23,23 +23,25 @@ pub struct Event {
     /// The kind of change.
     pub kind: EventKind,
     /// The experiment, if the event has one.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub experiment: Option<ExperimentId>,
     /// The run, if the event has one.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub run: Option<RunNumber>,
     /// The attempt, if the event has one.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub attempt: Option<AttemptNumber>,
     /// Further data: `cause`, `by`, `text`, ... An entry with the name of a field is not serialized.
-    #[serde(flatten, serialize_with = "serialize_data")]
+    #[cfg_attr(feature = "serde", serde(flatten, serialize_with = "serialize_data"))]
     pub data: BTreeMap<String, String>,
 }
 
 /// The fields of an event, beside which its data is serialized.
+#[cfg(feature = "serde")]
 const FIELDS: [&str; 6] = ["seq", "at", "kind", "experiment", "run", "attempt"];
 
-fn serialize_data<S: Serializer>(
+#[cfg(feature = "serde")]
+fn serialize_data<S: serde::Serializer>(
     data: &BTreeMap<String, String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -54,9 +56,10 @@ impl Event {
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
         /// The kind of an event.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub enum EventKind {
-            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+            $($(#[$doc])* #[cfg_attr(feature = "serde", serde(rename = $word))] $variant,)+
         }
 
         impl EventKind {

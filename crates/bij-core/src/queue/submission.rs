@@ -1,7 +1,5 @@
 //! The submission of a run to the queue.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Claim, Dependencies, GroupName, NotBefore};
 use crate::ExperimentId;
 use crate::spec::{Clocks, PowerModeRef};
@@ -38,8 +36,9 @@ impl Submission {
 }
 
 /// How a run was queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Origin {
     /// By `bij submit`.
     Submit,

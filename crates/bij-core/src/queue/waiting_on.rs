@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Dependency, GroupName};
 use crate::{Bytes, Celsius, Percent, RunEnd, RunId, TimeSpan, Timestamp};
 
@@ -172,8 +170,8 @@ impl GoingDown {
 }
 
 /// An amount that a gate needs or has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(untagged))]
 pub enum Amount {
     /// A count, or a number of bytes.
     Number(u64),

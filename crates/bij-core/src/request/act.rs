@@ -1,12 +1,11 @@
 //! Actions on runs, and their results.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Outcome, RunId};
 
 /// An action on runs, applied to all of them or to none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "act", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "act", rename_all = "kebab-case", deny_unknown_fields))]
 pub enum Act {
     /// Holds waiting runs, which then do not start.
     Hold,
@@ -31,24 +30,26 @@ pub enum Act {
 }
 
 /// A position among waiting runs. A run that is moved beside another also gets its priority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum MoveTo {
     /// Before all runs of the same priority.
     First,
     /// Behind all runs of the same priority.
     Last,
     /// Directly before this run.
-    Before(#[serde(with = "super::run_text")] RunId),
+    Before(#[cfg_attr(feature = "serde", serde(with = "super::run_text"))] RunId),
     /// Directly behind this run.
-    Behind(#[serde(with = "super::run_text")] RunId),
+    Behind(#[cfg_attr(feature = "serde", serde(with = "super::run_text"))] RunId),
 }
 
 /// The result of a request for one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RunOutcome {
     /// The run of the request; a name without a number has been resolved.
-    #[serde(with = "super::run_text")]
+    #[cfg_attr(feature = "serde", serde(with = "super::run_text"))]
     pub run: RunId,
     /// Whether the request changed anything; a stop under way counts as a change.
     pub changed: bool,

@@ -1,11 +1,10 @@
 //! Samples of the board, and its power mode.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Bytes, Timestamp};
 
 /// One sample of the board that the coordinator has kept. Unknown values are `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RecordedSample {
     /// The time of day, which may be set.
     pub at: Timestamp,
@@ -14,24 +13,25 @@ pub struct RecordedSample {
     /// The thermal zones that could be read.
     pub zones: Vec<ZoneSample>,
     /// Power of the whole board.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub total_milliwatts: Option<i64>,
     /// Load of the GPU.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub gpu_load_percent: Option<f64>,
     /// Memory available without swapping.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub memory_available: Option<Bytes>,
     /// Whether any processor was throttled for heat.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub throttled: Option<bool>,
     /// Over-current events since the boot.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub over_current_events: Option<u64>,
 }
 
 /// The temperature of one thermal zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ZoneSample {
     /// Name of the zone: `tj`, `cpu`.
     pub name: String,
@@ -40,27 +40,30 @@ pub struct ZoneSample {
 }
 
 /// A query of samples of the board.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct BoardQuery {
     /// Only samples later than this, in microseconds since the boot.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after_usec: u64,
 }
 
 /// A request to switch the board to a power mode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PowerModeRequest {
     /// The name or number of the mode.
     pub mode: String,
     /// Whether a mode that needs a reboot may take effect at the next boot; nothing is rebooted.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub allow_reboot_later: bool,
 }
 
 /// The result of a switch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PowerSet {
     /// The number of the mode.
     pub id: u32,

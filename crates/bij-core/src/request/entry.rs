@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::queue::{
     Amount, Dependencies, GpuClaim, GroupName, NotBefore, Origin, QueueState, QueuedRun, Terms,
     WaitingOn,
@@ -13,7 +11,8 @@ use crate::{Bytes, ExperimentId, RunEnd, RunId, RunNumber, Timestamp};
 /// A run and its state: one element of `bij --json queue`.
 ///
 /// `W` is the form of its closed gates: a list, or references to gates shared by many runs on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct QueueEntry<W = Arc<[WaitReason]>> {
     /// The number of the run.
     pub run: RunNumber,
@@ -22,61 +21,62 @@ pub struct QueueEntry<W = Arc<[WaitReason]>> {
     /// The state of the run.
     pub state: EntryState,
     /// How an ended run ended.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub ended: Option<RunEnd>,
     /// The priority; higher goes first.
     pub priority: i32,
     /// The group whose slots it uses.
     pub group: GroupName,
     /// When it was submitted; absent for an ended run.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub submitted: Option<Timestamp>,
     /// The user or mechanism that submitted it.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub by: Option<String>,
     /// How it came into the queue.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub origin: Option<Origin>,
     /// Its position among runs of its priority; lower goes first.
-    #[serde(default, rename = "place")]
+    #[cfg_attr(feature = "serde", serde(default, rename = "place"))]
     pub position: Option<i64>,
     /// The memory that it claims.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub memory: Option<Bytes>,
     /// How it uses the GPU.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub gpu: GpuClaim,
     /// Its earliest start.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub not_before: Option<Timestamp>,
     /// The runs that it starts after.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after: Dependencies,
     /// Whether it bypasses the gates.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub now: bool,
     /// How many smaller runs have passed it while it waited for capacity.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub bypassed: u32,
     /// Settings that override the definition in this run only, as TOML; values of variables are replaced by `***`.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub extras: String,
     /// Health of an active run: `healthy`, `degraded`, `stalled`.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub health: Option<String>,
     /// Why it is not healthy.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub health_reason: Option<String>,
     /// The author of a pending request to stop it.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub stop_requested_by: Option<String>,
     /// All closed gates; empty for a run that does not wait. Thousands of runs can share one list.
     pub waiting_on: W,
 }
 
 /// The state of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum EntryState {
     /// Waits for its gates.
     Waiting,
@@ -232,26 +232,28 @@ impl<W> QueueEntry<W> {
 }
 
 /// A run, its closed gates, and the runs before it: the output of `bij --json why`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Why {
     /// The run with its gates.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub entry: QueueEntry,
     /// The waiting runs before it in starting order, as texts such as `amnesiac_001#3`.
-    #[serde(with = "super::run_texts")]
+    #[cfg_attr(feature = "serde", serde(with = "super::run_texts"))]
     pub ahead: Vec<RunId>,
 }
 
 /// A closed gate, as a reason why a run waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WaitReason {
     /// The name of the gate: `slots`, `memory`, `hold`, …
     pub gate: Arc<str>,
     /// The amount that the run needs, in the gate's own unit.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub need: Option<Amount>,
     /// The amount that is available.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub have: Option<Amount>,
     /// Since when the gate is closed for the run.
     pub since: Timestamp,

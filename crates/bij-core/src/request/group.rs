@@ -1,26 +1,25 @@
 //! Groups of runs that share slots, and pauses of their admission.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Timestamp;
 use crate::queue::{Group, GroupName, SlotsFrom};
 
 /// A group and its occupation: an element of `bij --json groups`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GroupStatus {
     /// The name of the group.
     pub name: GroupName,
     /// Largest number of its runs that are active at the same time.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub slots: Option<u32>,
     /// The source of `slots`, if that is set.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub slots_from: Option<SlotsFrom>,
     /// The user who has paused it.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub paused_by: Option<String>,
     /// Since when it is paused.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub paused_since: Option<Timestamp>,
     /// Number of its active runs.
     pub running: u32,
@@ -29,23 +28,25 @@ pub struct GroupStatus {
 }
 
 /// A request to create or change a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct GroupSetting {
     /// The name of the group.
     pub name: GroupName,
     /// Largest number of its runs that are active at the same time; absent for the number in the settings, or no limit
     /// of its own.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub slots: Option<u32>,
 }
 
 /// A request to pause or resume admission.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct PauseRequest {
     /// The group to pause; absent for all groups.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub group: Option<GroupName>,
     /// Whether admission is paused from now on.
     pub paused: bool,

@@ -1,6 +1,5 @@
 //! Queries of the ledger. The answers are the ledger's own values.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::PAGE_LEN;
@@ -11,23 +10,24 @@ use crate::{AttemptKey, BoardMinute, ExperimentId, RunNumber};
 pub const HISTORY_PAGE_LEN: u32 = 250;
 
 /// A query of attempts; the default returns the oldest of all experiments.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct AttemptsQuery {
     /// Only attempts of this experiment.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub experiment: Option<ExperimentId>,
     /// Only attempts of this run.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub run: Option<RunNumber>,
     /// Only attempts that were opened after this one. An answer has up to 250 attempts.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after: Option<AttemptKey>,
     /// Returns up to this number of the newest attempts, instead of the oldest.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub newest: Option<u32>,
     /// Leaves out this number of the newest attempts; only with `newest`.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub skip_newest: u32,
 }
 
@@ -82,26 +82,28 @@ impl AttemptsQuery {
 }
 
 /// A query of tallies; the default returns those of all experiments.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct TalliesQuery {
     /// Only the tally of this experiment.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub experiment: Option<ExperimentId>,
     /// Only tallies of experiments after this one in alphabetical order. An answer has up to 250 tallies.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after: Option<ExperimentId>,
 }
 
 /// A query of minutes of the board; the default returns the newest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct MinutesQuery {
     /// Returns up to this number of the newest minutes. An answer has up to 1000 minutes.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub newest: Option<u32>,
     /// Only minutes before the one with this number.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub before: Option<i64>,
 }
 

@@ -1,7 +1,5 @@
 //! Queries of lists, and the pages of the answers.
 
-use serde::{Deserialize, Serialize};
-
 use super::EntryState;
 use crate::ExperimentId;
 use crate::queue::{GroupName, QueuedRun};
@@ -10,20 +8,21 @@ use crate::queue::{GroupName, QueuedRun};
 pub const PAGE_LEN: u32 = 1000;
 
 /// A query of the queue; the default returns all runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct QueueQuery {
     /// Only runs of this experiment.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub experiment: Option<ExperimentId>,
     /// Only runs of this group.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub group: Option<GroupName>,
     /// Only runs in this state.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub state: Option<EntryState>,
     /// Number of runs at the front to leave out.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub skip: u32,
 }
 
@@ -38,14 +37,15 @@ impl QueueQuery {
 }
 
 /// A query of events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct EventQuery {
     /// Only events after this number.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub since: u64,
     /// Returns up to this number of events. An answer has up to 1000 events.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub at_most: Option<u32>,
 }
 

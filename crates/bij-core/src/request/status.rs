@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Bytes, ExperimentId, Timestamp};
 
 /// The status of the coordinator, and a summary of its queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CoordinatorStatus {
     /// The version of the coordinator.
     pub version: String,
@@ -22,27 +21,27 @@ pub struct CoordinatorStatus {
     /// Number of active runs.
     pub running: u32,
     /// Largest number of active runs: `MAX_CONCURRENT_EXPERIMENTS`.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub slots: Option<u32>,
     /// Largest memory that active runs may claim together: `TOTAL_RAM_LIMIT_GB`.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub memory_budget: Option<Bytes>,
     /// The memory that active runs claim.
     pub memory_claimed: Bytes,
     /// GPU memory of each active experiment, if the GPU shares the machine's memory. Without this and `gpu_memory_why`,
     /// the GPU has its own memory.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub gpu_memory: Option<BTreeMap<ExperimentId, Bytes>>,
     /// Why `gpu_memory` is unknown.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub gpu_memory_why: Option<String>,
     /// The user who has paused all admission.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub paused_by: Option<String>,
     /// Since when all admission is paused.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub paused_since: Option<Timestamp>,
     /// Current troubles, as sentences: the bus is lost, the disk is full, …
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub troubles: Vec<String>,
 }

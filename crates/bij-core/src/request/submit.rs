@@ -1,39 +1,38 @@
 //! Requests to submit runs, and to change them.
 
-use serde::{Deserialize, Serialize};
-
 use crate::queue::{Dependencies, GroupName};
 use crate::{ExperimentId, TimeSpan, Timestamp};
 
 /// A run to submit. Absent values are taken from the definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Submit {
     /// The experiment of the run.
     pub experiment: ExperimentId,
     /// Settings that override the definition in this run only, as TOML.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub extras: String,
     /// The priority; higher goes first.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub priority: Option<i32>,
     /// The group whose slots it uses.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub group: Option<GroupName>,
     /// The runs that it starts after.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after: Option<Dependencies>,
     /// Its earliest start.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub not_before: Option<Timestamp>,
     /// Its earliest start, from now, instead of a time; independent of changes of the clock.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub delay: Option<TimeSpan>,
     /// Whether it is held until an operator releases it.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub hold: bool,
     /// Whether it bypasses the gates.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub now: bool,
 }
 
@@ -55,37 +54,39 @@ impl Submit {
 }
 
 /// Options of a submission.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct SubmitOptions {
     /// Whether to check the runs without submitting them.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub dry_run: bool,
 }
 
 /// Changes of a waiting run; absent values stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Edit {
     /// The priority; higher goes first.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub priority: Option<i32>,
     /// The group whose slots it uses.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub group: Option<GroupName>,
     /// The runs that it starts after; an empty list removes them.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub after: Option<Dependencies>,
     /// Its earliest start.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub not_before: Option<Timestamp>,
     /// Its earliest start, from now, instead of a time.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub delay: Option<TimeSpan>,
     /// Whether to remove its earliest start.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub any_time: bool,
     /// Whether it bypasses the gates.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub now: Option<bool>,
 }

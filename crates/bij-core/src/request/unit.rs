@@ -1,18 +1,18 @@
 //! Requests to control the unit of an experiment, for callers that systemd would refuse.
 
-use serde::{Deserialize, Serialize};
-
 /// A request to control the unit of an experiment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct UnitRequest {
     /// The request, named as in systemctl(1).
     pub verb: UnitVerb,
 }
 
 /// A request of systemctl(1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum UnitVerb {
     /// Starts the unit; the gates of the queue apply as to any start.
     Start,
@@ -37,18 +37,20 @@ impl UnitVerb {
 }
 
 /// The result of a [`UnitRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnitDone {
     /// The effect of the request.
     pub effect: UnitEffect,
     /// The result of a failed job, as systemd names it: `failed`, `timeout`, `canceled`, …
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub result: Option<String>,
 }
 
 /// The effect of a request on a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum UnitEffect {
     /// The request was executed.
     Changed,

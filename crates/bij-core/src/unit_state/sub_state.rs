@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 foreign_words! {
     /// `SubState` of a service (systemd's `src/core/service.c`).
     SubState {
@@ -79,6 +77,11 @@ mod tests {
         let unknown = SubState::from("dead-before-auto-restart");
         assert!(!unknown.is_waiting_for_restart());
         assert_eq!(unknown.as_str(), "dead-before-auto-restart");
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_state_is_serialized_as_systemds_word() {
         assert_eq!(serde_json::to_string(&SubState::StopPost).unwrap(), "\"stop-post\"");
     }
 }

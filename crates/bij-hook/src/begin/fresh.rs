@@ -10,7 +10,7 @@ use bij_core::port::{DefinitionSource, FindError, Ledger};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Outcome, error_chain};
 use bij_host::{HostContext, files, logged, set_watchdog};
-use bij_jetson::{Root, power_on};
+use bij_jetson::Hardware;
 
 use super::BeginError;
 use crate::render::{DesiredUnit, Renderer, may_use_gpu, remove_drop_in};
@@ -155,7 +155,9 @@ fn power_on_gpu(host: &HostContext, spec: &ExperimentSpec) -> bool {
         polls += 1;
         polls < NODE_POLLS
     };
-    match power_on(&Root::new(host.root()), again) {
+    // Without a machine there is no GPU; an experiment that needs one then fails by itself.
+    let Ok(machine) = Hardware::open(host.root()) else { return false };
+    match machine.power_on_gpu(again) {
         Ok(Outcome::Unchanged) => false,
         Ok(Outcome::Changed) => {
             log::info!(

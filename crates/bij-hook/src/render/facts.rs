@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use bij_core::port::FoundDefinition;
 use bij_core::spec::ExperimentSpec;
 use bij_host::HostContext;
-use bij_jetson::{GpuPolicy, Root};
+use bij_jetson::Hardware;
 use bij_systemd::experiment::SystemdVersion;
 use fnv::FnvHasher;
 
@@ -89,7 +89,8 @@ impl GpuSettings {
     /// Finds the GPU of a machine.
     pub(crate) fn find(host: &HostContext) -> Self {
         // Without /proc no GPU can be found; an experiment that needs one then fails by itself.
-        let policy = GpuPolicy::find(&Root::new(host.root()));
+        let machine = Hardware::open(host.root()).ok();
+        let policy = machine.and_then(|machine| machine.gpu_policy().ok());
         Self(policy.map(|policy| policy.settings()).unwrap_or_default())
     }
 

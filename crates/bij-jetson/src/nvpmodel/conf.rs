@@ -7,6 +7,7 @@ use std::fmt;
 
 /// The configuration of nvpmodel for one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PowerConf {
     /// The parameters that modes can set.
@@ -23,6 +24,7 @@ pub struct PowerConf {
 
 /// A parameter that modes can set, and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PowerParam {
     /// How the parameter's files are written.
@@ -36,6 +38,7 @@ pub struct PowerParam {
 
 /// How nvpmodel writes the files of a parameter; newer versions may have more kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ParamKind {
     /// The value is written as it is.
     File,
@@ -49,6 +52,7 @@ pub enum ParamKind {
 
 /// A mode and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfiguredMode {
     /// The mode's number.
@@ -63,6 +67,7 @@ pub struct ConfiguredMode {
 
 /// One value of a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ModeSetting {
     /// The parameter's name.
@@ -152,6 +157,7 @@ impl fmt::Display for PowerConf {
 
 /// A line of nvpmodel's configuration that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PassedOver {
     /// The number of the line, beginning with 1.

@@ -14,6 +14,7 @@ pub(super) const STATUS: &str = "var/lib/nvpmodel/status";
 
 /// The mode in force, and the source that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CurrentMode {
     /// The mode's number.
@@ -26,6 +27,9 @@ pub struct CurrentMode {
 
 /// The source that names a mode as the one in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum ModeSource {
     /// The answer of `nvpmodel -q`.
     Asked,

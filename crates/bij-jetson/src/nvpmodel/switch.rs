@@ -1,18 +1,20 @@
 //! Switches the power mode and verifies the result.
 
-use std::fs::Permissions;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bij_core::Outcome;
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::current::{STATUS, parse_answer};
 use super::{ConfiguredMode, CurrentMode, PowerConf, QueryError, predict};
-use crate::{ClocksError, Files, JetsonClocks, Root, ToolError, WhyNot, tool};
+use crate::files::{Root, remove_if_present};
+use crate::{ClocksError, Files, JetsonClocks, Reading, ToolError, WhyNot, tool};
 
 /// Time limit of nvpmodel; a switch takes up to a second.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -116,8 +118,16 @@ impl SwitchError {
 
 impl Nvpmodel {
     /// Creates the control from the tool below a root.
-    pub fn below(root: Root) -> Self {
-        Self { root, limit: LIMIT }
+    pub fn below(root: impl AsRef<Path>) -> Self {
+        Self { root: Root::new(root), limit: LIMIT }
+    }
+
+    /// Reads nvpmodel's configuration.
+    ///
+    /// # Errors
+    /// [`WhyNot`] if there is none, or no mode in it can be parsed.
+    pub fn conf(&self) -> Reading<PowerConf> {
+        PowerConf::read(&self.root)
     }
 
     /// Sets the time limit of nvpmodel.
@@ -181,7 +191,7 @@ impl Nvpmodel {
     pub fn set_at_next_boot(&self, id: u32) -> Result<(), SwitchError> {
         let path = self.root.at(STATUS);
         let mode = format!("pmode:{id:04}");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match fs::read_to_string(&path) {
             // Older releases keep more words in this file.
             Ok(text) => {
                 let word = |word| if is_mode_word(word) { mode.as_str() } else { word };
@@ -216,15 +226,27 @@ fn is_contradicted(files: &dyn Files, conf: &PowerConf, mode: &ConfiguredMode) -
     matches!(predict::compare(files, conf, mode), predict::Fit::Contradicted(_))
 }
 
-/// Replaces a file that every user may read.
+/// Replaces a file that every user may read, which is always complete, even after a power cut.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut fresh = NamedTempFile::new_in(path.parent().unwrap_or(path))?;
-    fresh.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    fresh.write_all(text.as_bytes())?;
-    // The next boot reads it, even after a power cut.
-    fresh.as_file().sync_all()?;
-    fresh.persist(path)?;
-    Ok(())
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("{}-{write}.new", process::id()));
+    let replaced = write_new(&fresh, text).and_then(|()| fs::rename(&fresh, path));
+    if replaced.is_err() {
+        // The first error is the one to report.
+        let _ = remove_if_present(&fresh);
+    }
+    replaced?;
+    File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
+/// Writes a file to the disk. A file of that name can only be the rest of an earlier attempt, and is replaced.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    remove_if_present(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn is_mode_word(word: &str) -> bool {
@@ -264,20 +286,24 @@ mod tests {
     fn setting_the_mode_of_the_next_boot_keeps_the_rest_of_the_file() {
         let tree = tempfile::tempdir().unwrap();
         let status = tree.path().join(STATUS);
-        std::fs::create_dir_all(status.parent().unwrap()).unwrap();
-        let nvpmodel = Nvpmodel::below(Root::new(tree.path()));
+        fs::create_dir_all(status.parent().unwrap()).unwrap();
+        let nvpmodel = Nvpmodel::below(tree.path());
         for (before, after) in [
             (None, "pmode:0001\n"),
             (Some("pmode:0002\n"), "pmode:0001\n"),
             (Some("pmode:0002 fmode:quiet\n"), "pmode:0001 fmode:quiet\n"),
         ] {
             if let Some(text) = before {
-                std::fs::write(&status, text).unwrap();
+                fs::write(&status, text).unwrap();
             }
             nvpmodel.set_at_next_boot(1).unwrap();
-            assert_eq!(std::fs::read_to_string(&status).unwrap(), after);
+            assert_eq!(fs::read_to_string(&status).unwrap(), after);
         }
-        let nowhere = Nvpmodel::below(Root::new(tree.path().join("nowhere")));
+        let names = fs::read_dir(status.parent().unwrap()).unwrap();
+        assert_eq!(names.count(), 1, "no temporary file is left");
+        let mode = fs::metadata(&status).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "every user may read it");
+        let nowhere = Nvpmodel::below(tree.path().join("nowhere"));
         assert!(matches!(nowhere.set_at_next_boot(1), Err(SwitchError::NotWritten(_))));
     }
 
@@ -285,7 +311,7 @@ mod tests {
     fn every_known_error_output_is_parsed() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
         let error_in = |file: &str| {
-            let text = std::fs::read_to_string(trees.join(file)).unwrap();
+            let text = fs::read_to_string(trees.join(file)).unwrap();
             parse_error(&text, 2)
         };
         for file in [

@@ -5,6 +5,7 @@ use crate::{Files, Reading, WhyNot};
 
 /// A cooling device of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CoolingDevice {
     /// The device's type: `cpu-throttle-alert`, `devfreq-17000000.gpu`, `pwm-fan`.
@@ -15,6 +16,9 @@ pub struct CoolingDevice {
 
 /// The effect of an active cooling device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum CoolingRole {
     /// The device slows something down.
     Throttle,
@@ -29,7 +33,7 @@ impl CoolingDevice {
     ///
     /// # Errors
     /// [`WhyNot`] if they cannot be listed.
-    pub fn all(files: &dyn Files) -> Reading<Vec<Self>> {
+    pub(crate) fn all(files: &dyn Files) -> Reading<Vec<Self>> {
         let directories = files.names(CLASS)?;
         let mut devices: Vec<Self> = directories
             .iter()

@@ -8,6 +8,7 @@ use crate::{Files, Reading, WhyNot, parse};
 
 /// A temperature at which the kernel acts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Trip {
     /// The temperature; [`WhyNot::Off`] if it is not set.
@@ -18,6 +19,7 @@ pub struct Trip {
 
 /// The kernel's action at a trip; newer kernels may have more kinds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum TripKind {
     /// A fan is switched on.
     Active,

@@ -1,7 +1,7 @@
 //! Clocks are held and restored, and stored clocks are never lost.
 
 use bij_core::Outcome;
-use bij_jetson::{ClocksError, ToolError, clocks_held};
+use bij_jetson::{ClocksError, ToolError};
 
 use crate::tree::{Board, JETPACK_6, PC, captured};
 
@@ -10,15 +10,15 @@ const MIN: &str = "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq";
 #[test]
 fn clocks_are_held_and_restored() {
     let board = Board::unpack(&captured(JETPACK_6));
-    let (clocks, root) = (board.clocks(), board.root());
-    assert_eq!(clocks_held(&root), Ok(false));
+    let (clocks, machine) = (board.clocks(), board.machine());
+    assert_eq!(machine.clocks_held(), Ok(false));
     assert_eq!(clocks.maximise().unwrap(), Outcome::Changed);
     assert_eq!(board.text(MIN), "1728000\n");
-    assert_eq!(clocks_held(&root), Ok(true));
+    assert_eq!(machine.clocks_held(), Ok(true));
     assert_eq!(clocks.maximise().unwrap(), Outcome::Unchanged, "the store is kept");
     assert_eq!(clocks.restore().unwrap(), Outcome::Changed);
     assert_eq!(board.text(MIN), "729600\n");
-    assert_eq!(clocks_held(&root), Ok(false));
+    assert_eq!(machine.clocks_held(), Ok(false));
     assert_eq!(clocks.restore().unwrap(), Outcome::Unchanged);
 }
 

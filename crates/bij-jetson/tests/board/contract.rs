@@ -22,5 +22,5 @@ fn a_machine_without_any_files_keeps_the_contract() {
 
 #[test]
 fn this_machine_keeps_the_contract() {
-    board_contract(&Hardware::below("/"));
+    board_contract(&Hardware::open("/").unwrap());
 }

@@ -49,7 +49,7 @@ fn devices_around_the_soc_change_neither_decisions_nor_the_record() {
     let (alone, surrounded) = (captured(JETPACK_6), surrounded());
     let machine = |tree: &CapturedTree| Hardware::new(Arc::new(tree.clone()));
     assert_eq!(Board::zones(&machine(&surrounded)), Board::zones(&machine(&alone)));
-    assert_eq!(machine(&surrounded).fast_sample(), machine(&alone).fast_sample());
+    assert_eq!(machine(&surrounded).quick_sample(), machine(&alone).quick_sample());
     let board = sample(surrounded);
     assert_eq!(board.zones, sample(alone).zones);
     let sensors = board.sensors.unwrap();

@@ -14,7 +14,10 @@ mod odd;
 mod power;
 mod read_deadline;
 mod render;
+#[cfg(feature = "serde")]
+mod serialized;
 mod shuffled;
+mod thermal_logger;
 mod thor;
 mod tree;
 mod whole;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bij_core::Outcome;
-use bij_jetson::{Hardware, QueryError, SwitchError, ToolError};
+use bij_jetson::{QueryError, SwitchError, ToolError};
 
 use crate::tree::{Board, JETPACK_5, JETPACK_6, captured};
 
@@ -33,7 +33,7 @@ fn a_switch_changes_the_mode_and_a_second_one_changes_nothing() {
     assert_eq!(board.text("var/lib/nvpmodel/status"), "pmode:0003\n");
     assert_eq!(board.text("sys/devices/system/cpu/online"), "0-11\n");
     assert_eq!(board.text("sys/devices/system/cpu/cpu8/cpufreq/scaling_max_freq"), "1497600\n");
-    let after = Hardware::below(board.path("")).sample();
+    let after = board.machine().sample();
     assert!(after.cpus.unwrap().iter().all(|cpu| cpu.online));
     assert_eq!(after.power.current.unwrap().name.as_deref(), Some("MODE_50W"));
     std::fs::remove_file(board.path("sys/devices/system/cpu/cpu11/online")).unwrap();

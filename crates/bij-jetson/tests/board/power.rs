@@ -1,7 +1,7 @@
 //! The mode in force and the mode of the next boot are distinguished, whichever program has set them.
 
 use bij_core::Outcome;
-use bij_jetson::{ModeSince, PowerControl, SwitchError, clocks_held};
+use bij_jetson::{ModeSince, PowerControl, SwitchError};
 
 use crate::tree::{Board, JETPACK_5, captured};
 
@@ -10,7 +10,7 @@ fn board() -> (Board, PowerControl) {
     let board = Board::unpack(&captured(JETPACK_5));
     let runtime = board.path("run/brain-in-jar");
     std::fs::create_dir_all(&runtime).unwrap();
-    let power = PowerControl::below(board.root(), &runtime);
+    let power = PowerControl::below(board.path(""), &runtime);
     (board, power)
 }
 
@@ -77,7 +77,7 @@ fn held_clocks_are_released_before_a_mode_is_set() {
     let before = board.text(min);
     power.clocks().maximise().unwrap();
     assert_ne!(board.text(min), before);
-    assert_eq!(clocks_held(&board.root()), Ok(true));
+    assert_eq!(board.machine().clocks_held(), Ok(true));
     assert_eq!(power.switch(3).unwrap(), Outcome::Changed);
     assert!(!power.clocks().are_held());
     assert_eq!(board.text(min), before);

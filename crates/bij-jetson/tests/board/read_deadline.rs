@@ -77,7 +77,7 @@ fn a_real_file_that_blocks_is_abandoned_too() {
     std::fs::remove_file(board.path(ZONE)).unwrap();
     let made = std::process::Command::new("mkfifo").arg(board.path(ZONE)).status().unwrap();
     assert!(made.success());
-    let machine = Hardware::below(board.path("")).with_read_deadline(Duration::from_millis(500));
+    let machine = board.machine().with_read_deadline(Duration::from_millis(500));
     assert_eq!(soc0(&machine), Err(WhyNot::Blocked));
     // A writer releases the thread that opens the FIFO.
     std::fs::write(board.path(ZONE), "50000\n").unwrap();

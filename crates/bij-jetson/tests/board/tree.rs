@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bij_jetson::{CapturedTree, Files, Hardware, HardwareReading, JetsonClocks, Nvpmodel, Root};
+use bij_jetson::{CapturedTree, Files, Hardware, HardwareReading, JetsonClocks, Nvpmodel};
 use tempfile::TempDir;
 
 pub(crate) const JETPACK_5: &str = "agx-orin-jp5";
@@ -23,7 +23,7 @@ fn here(path: &str) -> PathBuf {
 }
 
 pub(crate) fn captured(name: &str) -> CapturedTree {
-    CapturedTree::load(&here("trees").join(name)).unwrap()
+    CapturedTree::load(here("trees").join(name)).unwrap()
 }
 
 pub(crate) fn sample(tree: impl Files + 'static) -> HardwareReading {
@@ -51,8 +51,8 @@ impl Board {
         self.directory.path().join(path)
     }
 
-    pub(crate) fn root(&self) -> Root {
-        Root::new(self.directory.path())
+    pub(crate) fn machine(&self) -> Hardware {
+        Hardware::open(&self.directory).unwrap()
     }
 
     pub(crate) fn faults(&self, faults: &str) {
@@ -64,10 +64,10 @@ impl Board {
     }
 
     pub(crate) fn nvpmodel(&self) -> Nvpmodel {
-        Nvpmodel::below(self.root())
+        Nvpmodel::below(&self.directory)
     }
 
     pub(crate) fn clocks(&self) -> JetsonClocks {
-        JetsonClocks::below(&self.root(), self.path("stored-clocks"))
+        JetsonClocks::below(&self.directory, self.path("stored-clocks"))
     }
 }

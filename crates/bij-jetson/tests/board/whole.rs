@@ -32,32 +32,50 @@ fn a_pc() {
 fn a_tree_on_disk_reads_as_in_memory() {
     for name in ALL {
         let board = Board::unpack(&captured(name));
-        let on_disk = Hardware::below(board.path("")).sample();
+        let on_disk = board.machine().sample();
         assert_eq!(render(&on_disk), render(&sample(captured(name))), "{name}");
     }
 }
 
 #[test]
-fn a_fast_sample_has_the_values_of_a_whole_sample() {
+fn a_quick_sample_has_the_values_of_a_whole_sample() {
     for name in ALL {
         for tree in [captured(name), captured(name).as_user()] {
-            let fast = Hardware::new(Arc::new(tree.clone())).fast_sample();
+            let quick = Hardware::new(Arc::new(tree.clone())).quick_sample();
             let whole = sample(tree);
             let bare = |zones: &[Zone]| -> Vec<_> {
                 zones.iter().map(|zone| (zone.name.clone(), zone.celsius.clone())).collect()
             };
-            assert_eq!(fast.zones.as_deref().map(bare), whole.zones.as_deref().map(bare));
+            assert_eq!(quick.zones.as_deref().map(bare), whole.zones.as_deref().map(bare));
             let throttled = whole.throttled();
             assert_eq!(
-                fast.throttled.as_ref().map(|names| names.iter().map(String::as_str).collect()),
+                quick.throttled.as_ref().map(|names| names.iter().map(String::as_str).collect()),
                 throttled.as_ref().cloned(),
                 "{name}"
             );
-            assert_eq!((&fast.total, &fast.gpu), (&whole.total, &whole.gpu), "{name}");
-            assert_eq!(fast.memory_available, whole.memory.available);
+            assert_eq!((&quick.total, &quick.gpu), (&whole.total, &whole.gpu), "{name}");
+            assert_eq!(quick.rails, whole.rails, "{name}");
+            assert_eq!(quick.memory_available, whole.memory.available);
             let counts = whole.over_current.iter().flatten().map(|c| c.count.clone().unwrap());
-            assert_eq!(fast.over_current.unwrap_or(0), counts.sum::<u64>(), "{name}");
+            assert_eq!(quick.over_current.unwrap_or(0), counts.sum::<u64>(), "{name}");
         }
+    }
+}
+
+#[test]
+fn each_part_alone_reads_as_in_a_whole_sample() {
+    for name in ALL {
+        let machine = Hardware::new(Arc::new(captured(name)));
+        let whole = machine.sample();
+        assert_eq!((machine.identity(), machine.fan()), (whole.identity, whole.fan), "{name}");
+        assert_eq!((machine.zones(), machine.sensors()), (whole.zones, whole.sensors), "{name}");
+        assert_eq!(machine.cooling(), whole.cooling, "{name}");
+        assert_eq!(machine.over_current(), whole.over_current, "{name}");
+        assert_eq!((machine.rails(), machine.energy()), (whole.rails, whole.energy), "{name}");
+        assert_eq!((machine.gpu(), machine.cpus()), (whole.gpu, whole.cpus), "{name}");
+        assert_eq!(machine.gpu_memory(), whole.memory.gpu_by_pid.clone(), "{name}");
+        assert_eq!((machine.memory(), machine.emc()), (whole.memory, whole.emc), "{name}");
+        assert_eq!(machine.power_modes(), whole.power, "{name}");
     }
 }
 
@@ -75,6 +93,6 @@ fn every_configuration_of_nvpmodel_is_written_as_it_was_read() {
             lines.map(|line| line.replace(' ', "")).filter(|l| !l.is_empty()).collect::<Vec<_>>()
         };
         assert_eq!(words(&conf.to_string()), words(&text), "{name}");
-        assert_eq!(PowerConf::read(&tree).as_ref(), Ok(&conf));
+        assert_eq!(Board::unpack(&tree).nvpmodel().conf().as_ref(), Ok(&conf));
     }
 }

@@ -1,8 +1,8 @@
 //! A Xavier NX, whose `nvpmodel.conf` has parameters of TYPE=HWMON.
 
-use bij_jetson::{ParamKind, PowerConf, WhyNot};
+use bij_jetson::{ParamKind, WhyNot};
 
-use crate::tree::{XAVIER_NX, captured, sample};
+use crate::tree::{Board, XAVIER_NX, captured, sample};
 
 #[test]
 fn its_modes_are_read_with_parameters_of_hwmon() {
@@ -12,7 +12,7 @@ fn its_modes_are_read_with_parameters_of_hwmon() {
     let ids: Vec<u32> = board.power.offered.unwrap().iter().map(|mode| mode.id).collect();
     assert_eq!(ids, [0, 1, 2, 3, 5, 8]);
     assert_eq!(board.power.passed_over, []);
-    let conf = PowerConf::read(&captured(XAVIER_NX)).unwrap();
+    let conf = Board::unpack(&captured(XAVIER_NX)).nvpmodel().conf().unwrap();
     let limit = conf.params.iter().find(|param| param.kind == ParamKind::Hwmon).unwrap();
     assert!(limit.paths[0].1.ends_with("/hwmon curr1_max"), "{limit:?}");
 }
@@ -20,7 +20,7 @@ fn its_modes_are_read_with_parameters_of_hwmon() {
 #[test]
 fn a_mode_with_a_malformed_line_may_need_a_reboot() {
     let mut tree = captured(XAVIER_NX);
-    let conf = PowerConf::read(&tree).unwrap().to_string();
+    let conf = Board::unpack(&tree).nvpmodel().conf().unwrap().to_string();
     let conf = conf.replace("VDDIN_OC_LIMIT WARN 3000", "VDDIN_OC_LIMIT WARN 3000 mA");
     tree.set("etc/nvpmodel.conf", conf.replacen("3000 mA", "3000", 1));
     let power = sample(tree).power;

@@ -69,8 +69,8 @@ impl GpuWatch {
     async fn read_usage(&self) -> Option<Reading<BTreeMap<ExperimentId, Bytes>>> {
         let watch = self.clone();
         let read = move || {
-            let by_process = watch.machine.memory().gpu_by_pid?;
-            Ok(gpu_memory_by_experiment(&by_process, &watch.processes))
+            let by_pid = watch.machine.gpu_memory()?;
+            Ok(gpu_memory_by_experiment(&by_pid, &watch.processes))
         };
         tokio::task::spawn_blocking(read).await.ok()
     }

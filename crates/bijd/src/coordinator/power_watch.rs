@@ -13,7 +13,7 @@ use bij_coordinator::{Gone, Handle, Ports, PowerSwitchOutcome};
 use bij_core::request::{PowerModeRequest, PowerSet};
 use bij_core::{Outcome, error_chain};
 use bij_host::HostContext;
-use bij_jetson::{ModeSet, ModeSince, PowerControl, Root, SwitchError};
+use bij_jetson::{ModeSet, ModeSince, PowerControl, SwitchError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
@@ -40,10 +40,7 @@ impl PowerWatch {
     /// Returns the watch for `board`, or else for the machine of `host`.
     pub(super) fn new(host: &HostContext, board: Option<&Path>) -> Self {
         let runtime = host.layout().runtime();
-        Self::with_control(
-            PowerControl::below(Root::new(board.unwrap_or(host.root())), runtime),
-            runtime,
-        )
+        Self::with_control(PowerControl::below(board.unwrap_or(host.root()), runtime), runtime)
     }
 
     fn with_control(control: PowerControl, runtime: &Path) -> Self {
@@ -140,7 +137,7 @@ impl PowerWatch {
             .map_err(|_| shutting_down())?;
         // The switch released the clocks, which a run may still need.
         self.switched.notify_one();
-        let ModeSet { id, name, since, outcome } = set.map_err(|error| refused(&error))?;
+        let ModeSet { id, name, since, outcome, .. } = set.map_err(|error| refused(&error))?;
         let at_next_boot = since == ModeSince::NextBoot;
         Ok(PowerSet { id, name, at_next_boot, changed: outcome == Outcome::Changed })
     }

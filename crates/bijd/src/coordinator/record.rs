@@ -111,10 +111,10 @@ impl BoardRecorder {
     }
 
     fn sample(&mut self, now: Now, open: &BTreeSet<AttemptKey>) -> Vec<BoardRecord> {
-        let fast = self.machine.fast_sample();
+        let sample = self.machine.quick_sample();
         self.sampled = Some(now.uptime);
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = BoardReading::new(fast, samples.newest().map(|timed| &timed.reading));
+        let reading = BoardReading::new(sample, samples.newest().map(|timed| &timed.reading));
         let mut records = self.aggregator.add(now, open, &reading);
         samples.push(TimedReading { now, reading });
         drop(samples);

@@ -76,7 +76,8 @@ pub fn run_coordinator(
     let settings = reload.read();
     let (handle, inbox) = Handle::new();
     let (alive, ended) = oneshot::channel();
-    let machine = Hardware::below(board.unwrap_or(host.root()));
+    let machine =
+        Hardware::open(board.unwrap_or(host.root())).context("cannot read the hardware")?;
     let recorder = BoardRecorder::new(machine.clone(), host.layout().database(), host.boot()?);
     let samples = recorder.samples();
     let (outage_sender, outage) = watch::channel(None);

@@ -9,7 +9,7 @@ use super::*;
 
 fn captured(name: &str) -> CapturedTree {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
-    CapturedTree::load(&trees.join(name)).unwrap()
+    CapturedTree::load(trees.join(name)).unwrap()
 }
 
 fn page(tree: CapturedTree) -> BoardPage {

@@ -2,11 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use bij_core::Obstacle;
 use bij_core::port::FoundDefinition;
 use bij_core::spec::{Clocks, ExperimentSpec, SandboxProfile};
+use bij_core::{Obstacle, error_chain};
 use bij_definition::HostView;
-use bij_jetson::{GpuKind, GpuPolicy, JetsonClocks, PowerConf, Root, WhyNot};
+use bij_jetson::{GpuKind, Hardware, JetsonClocks, Nvpmodel, WhyNot};
 
 use super::Finding;
 use crate::context::Context;
@@ -160,10 +160,11 @@ pub(super) fn check_gpu(found: &FoundDefinition, root: &Path) -> Option<Finding>
     if !found.spec.gpu.access {
         return None;
     }
-    let why = match GpuPolicy::find(&Root::new(root)) {
-        Ok(policy) if policy.kind != GpuKind::None => return None,
-        Ok(_) => "its unit gets none".to_owned(),
-        Err(why) => format!("the kernel's list of drivers: {why}"),
+    let why = match Hardware::open(root).map(|machine| machine.gpu_policy()) {
+        Ok(Ok(policy)) if policy.kind != GpuKind::None => return None,
+        Ok(Ok(_)) => "its unit gets none".to_owned(),
+        Ok(Err(why)) => format!("the kernel's list of drivers: {why}"),
+        Err(error) => error_chain(&error),
     };
     let message = format!("no GPU device was found on this machine ({why})");
     Some(Finding::about_key(&found.source, "gpu.access", message))
@@ -171,13 +172,13 @@ pub(super) fn check_gpu(found: &FoundDefinition, root: &Path) -> Option<Finding>
 
 /// Warns about `[power]` settings that the machine below `root` does not support.
 pub(super) fn check_power(found: &FoundDefinition, root: &Path) -> Vec<Finding> {
-    let (power, root) = (&found.spec.power, Root::new(root));
+    let power = &found.spec.power;
     let mut findings = Vec::new();
     let mut warn = |key: &str, message: String| {
         findings.push(Finding::about_key(&found.source, key, message));
     };
     if let Some(mode) = &power.mode {
-        match PowerConf::read(&root) {
+        match Nvpmodel::below(root).conf() {
             Ok(conf) if conf.find(&mode.to_string()).is_none() => {
                 let names: Vec<_> = conf.modes.iter().map(|mode| mode.name.as_str()).collect();
                 let names = names.join(", ");
@@ -194,7 +195,7 @@ pub(super) fn check_power(found: &FoundDefinition, root: &Path) -> Vec<Finding> 
             Ok(_) | Err(_) => {}
         }
     }
-    if power.clocks == Clocks::Max && !JetsonClocks::below(&root, "").is_installed() {
+    if power.clocks == Clocks::Max && !JetsonClocks::below(root, "").is_installed() {
         let message = "this machine has no jetson_clocks: the setting has no effect";
         warn("power.clocks", message.to_owned());
     }

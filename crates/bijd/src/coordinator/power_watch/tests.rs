@@ -26,7 +26,7 @@ fn put(tree: &Path, path: &str, text: &str) -> std::path::PathBuf {
 fn tools(tree: &Path) -> PowerTools {
     let runtime = tree.join("run");
     fs::create_dir_all(&runtime).unwrap();
-    PowerTools::new(PowerControl::below(Root::new(tree), &runtime), runtime.join("before"))
+    PowerTools::new(PowerControl::below(tree, &runtime), runtime.join("before"))
 }
 
 fn board() -> (tempfile::TempDir, PowerTools) {

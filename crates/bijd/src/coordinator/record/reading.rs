@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bij_coordinator::Now;
 use bij_core::request::{RecordedSample, ZoneSample};
 use bij_core::{Bytes, Celsius, Hottest, Milliwatts, Percent, TimeSpan, Uptime};
-use bij_jetson::{FastReading, WhyNot, Zone};
+use bij_jetson::{QuickSample, WhyNot, Zone};
 
 /// One reading of the board. Values that the board did not report are `None`, without the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,13 +28,13 @@ pub struct BoardReading {
 impl BoardReading {
     /// Returns the reading without the reasons of missing values. Names are shared with the reading before, so that an
     /// hour of readings stores them once.
-    pub fn new(fast: FastReading, before: Option<&Self>) -> Self {
+    pub fn new(sample: QuickSample, before: Option<&Self>) -> Self {
         let known = |name: String| {
             let same =
                 before.and_then(|before| before.zones.iter().find(|(known, _)| **known == *name));
             same.map_or_else(|| Arc::from(name), |(known, _)| Arc::clone(known))
         };
-        let readings = fast.zones.unwrap_or_default();
+        let readings = sample.zones.unwrap_or_default();
         // Collecting in place would keep the capacity of the larger elements.
         let mut zones =
             Vec::with_capacity(readings.iter().filter(|zone| zone.celsius.is_ok()).count());
@@ -42,7 +42,7 @@ impl BoardReading {
             .into_iter()
             .filter_map(|Zone { name, celsius, .. }| Some((known(name), celsius.ok()?)));
         zones.extend(readable);
-        let gpu_load = match fast.gpu.and_then(|gpu| gpu.load) {
+        let gpu_load = match sample.gpu.and_then(|gpu| gpu.load) {
             Ok(load) => Some(load),
             // A GPU without power has no load.
             Err(WhyNot::Off) => Some(Percent::from_permyriad(0)),
@@ -50,11 +50,11 @@ impl BoardReading {
         };
         Self {
             zones: zones.into_boxed_slice(),
-            power: fast.total.ok(),
+            power: sample.total.ok(),
             gpu_load,
-            memory_available: fast.memory_available.ok(),
-            throttled: fast.throttled.ok().map(|names| !names.is_empty()),
-            over_current: fast.over_current.ok(),
+            memory_available: sample.memory_available.ok(),
+            throttled: sample.throttled.ok().map(|names| !names.is_empty()),
+            over_current: sample.over_current.ok(),
         }
     }
 
@@ -142,16 +142,16 @@ mod tests {
     #[test]
     fn a_reading_leaves_out_unreadable_values() {
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
-        let tree = CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap();
+        let tree = CapturedTree::load(trees.join("agx-orin-jp6")).unwrap();
         let machine = Hardware::new(Arc::new(tree));
-        let first = BoardReading::new(machine.fast_sample(), None);
+        let first = BoardReading::new(machine.quick_sample(), None);
         let names: Vec<&str> = first.zones.iter().map(|(name, _)| &**name).collect();
         // The GPU and the vision units are powered off.
         assert_eq!(names, ["cpu", "soc0", "soc1", "soc2", "tboard", "tdiode", "tj"]);
         assert_eq!(first.power, Some(Milliwatts::new(8918)));
         assert_eq!((first.throttled, first.over_current), (Some(false), Some(0)));
         assert_eq!(first.hottest().unwrap().celsius, Celsius::from_millis(52_875));
-        let second = BoardReading::new(machine.fast_sample(), Some(&first));
+        let second = BoardReading::new(machine.quick_sample(), Some(&first));
         assert_eq!(second, first);
         let shared = |(a, b): (&(Arc<str>, _), &(Arc<str>, _))| Arc::ptr_eq(&a.0, &b.0);
         assert!(first.zones.iter().zip(&second.zones).all(shared), "the names are shared");

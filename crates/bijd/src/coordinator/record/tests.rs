@@ -20,11 +20,11 @@ impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
-        let tree = CapturedTree::load(&trees.join("agx-orin-jp6")).unwrap();
-        tree.unpack(&directory.path().join("board")).unwrap();
+        let tree = CapturedTree::load(trees.join("agx-orin-jp6")).unwrap();
+        tree.unpack(directory.path().join("board")).unwrap();
         let database = directory.path().join("state.db");
         let store = Store::open(&database).unwrap();
-        let machine = Hardware::below(directory.path().join("board"));
+        let machine = Hardware::open(directory.path().join("board")).unwrap();
         let recorder = BoardRecorder::new(machine, database, boot(1));
         Self { directory, recorder, store, seconds: 0 }
     }
