@@ -27,7 +27,7 @@ pub enum CaptureError {
     Unreadable {
         /// Path of the table or file.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A line of a table is malformed.
@@ -35,7 +35,7 @@ pub enum CaptureError {
     BadLine {
         /// Name of the table.
         table: &'static str,
-        /// The malformed line.
+        /// The line that is malformed.
         line: String,
     },
 }
@@ -174,7 +174,7 @@ impl CapturedTree {
     /// Writes the files below a directory. Device nodes, and files whose reads fail, become empty files.
     ///
     /// # Errors
-    /// The system's error.
+    /// The error of the operating system.
     pub fn unpack(&self, directory: impl AsRef<Path>) -> io::Result<()> {
         for (path, entry) in &self.entries {
             let path = directory.as_ref().join(path);

@@ -24,13 +24,13 @@ pub trait Files: Send + Sync {
     /// Returns the names in a directory, in no order.
     ///
     /// # Errors
-    /// The system's error.
+    /// The error of the operating system.
     fn list(&self, directory: &str) -> io::Result<Vec<String>>;
 
     /// Writes to an existing file with one system call.
     ///
     /// # Errors
-    /// The system's error.
+    /// The error of the operating system.
     fn write(&self, path: &str, text: &str) -> io::Result<()>;
 }
 

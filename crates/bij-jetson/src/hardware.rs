@@ -41,13 +41,13 @@ pub enum OpenError {
     Unreadable {
         /// Path of the directory.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The directory is not the root of a running or captured machine: one of `proc` and `sys` is missing or empty in it.
     #[error("{} is not the root of a machine: {missing} is missing or empty in it", root.display())]
     NotAMachine {
-        /// The directory.
+        /// The directory that was opened.
         root: PathBuf,
         /// The name of the directory that is missing or empty.
         missing: &'static str,

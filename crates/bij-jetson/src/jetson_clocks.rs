@@ -40,7 +40,7 @@ pub enum ClocksError {
     Store {
         /// The file for the previous clocks.
         store: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

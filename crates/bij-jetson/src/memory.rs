@@ -84,7 +84,7 @@ const ACTIVITY: [&str; 2] =
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Emc {
-    /// The current clock.
+    /// The rate at which it runs now.
     pub clock: Reading<Hertz>,
     /// The highest possible clock.
     pub max_clock: Reading<Hertz>,

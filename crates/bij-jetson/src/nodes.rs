@@ -167,7 +167,7 @@ pub enum PowerOnError {
     Refused {
         /// Path of the node that was written to.
         node: String,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The driver accepted, but the other nodes did not appear.

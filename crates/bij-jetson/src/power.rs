@@ -32,9 +32,9 @@ pub struct PowerControl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModeSet {
-    /// The mode's number.
+    /// The number of the mode.
     pub id: u32,
-    /// The mode's name.
+    /// The name of the mode.
     pub name: String,
     /// When the mode takes effect.
     pub since: ModeSince,

@@ -5,7 +5,7 @@ use bij_core::Milliwatts;
 use crate::hwmon::Chip;
 use crate::{Files, Reading, WhyNot};
 
-/// One power rail.
+/// One rail of the power supply.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

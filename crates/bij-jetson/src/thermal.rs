@@ -48,7 +48,7 @@ const HOTTEST: i64 = 250_000;
 
 /// The files of a sensor.
 enum SensorSource<'a> {
-    /// A thermal zone.
+    /// A thermal zone of the kernel.
     Zone { directory: String, kind: String },
     /// A chip of hwmon that is no thermal zone.
     Chip(&'a Chip),

@@ -28,7 +28,7 @@ pub enum ToolError {
     NotStarted {
         /// Path of the tool.
         program: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The tool did not end in time and was killed.
@@ -44,7 +44,7 @@ pub enum ToolError {
     Killed {
         /// Path of the tool.
         program: PathBuf,
-        /// The signal's number.
+        /// The number of the signal.
         signal: i32,
     },
     /// The tool exited with an error.
@@ -52,7 +52,7 @@ pub enum ToolError {
     Failed {
         /// Path of the tool.
         program: PathBuf,
-        /// Its exit code.
+        /// The code that it exited with.
         code: i32,
         /// The last line of its output.
         last_line: String,

@@ -96,7 +96,7 @@ pub enum InvalidLine {
     /// The record belongs to a run that no line before it has named.
     #[error("there is no run {run}")]
     UnknownRun {
-        /// The run.
+        /// The run that the line is about.
         run: RunId,
     },
     /// The database has this attempt as another one.
@@ -104,7 +104,7 @@ pub enum InvalidLine {
         "attempt {} of boot {} is attempt {number} of {run} in the database", .key.invocation, .key.boot
     )]
     OtherAttempt {
-        /// The attempt.
+        /// The attempt that the line is about.
         key: AttemptKey,
         /// Its run in the database.
         run: RunId,
@@ -114,13 +114,13 @@ pub enum InvalidLine {
     /// The database has recorded other runs or attempts of the experiment.
     #[error("the database has another history of {experiment}, which does not continue")]
     OtherHistory {
-        /// The experiment.
+        /// The experiment that the line is about.
         experiment: ExperimentId,
     },
     /// An open run has no entry in the queue.
     #[error("run {run} has neither ended nor is it in the queue")]
     NotQueued {
-        /// The run.
+        /// The run that the line is about.
         run: RunId,
     },
     /// The numbers of events have a gap.

@@ -68,7 +68,7 @@ pub(crate) fn move_foreign_wal_aside(path: &Path, busy_timeout: Duration) -> io:
 /// Records that the current log belongs to the current database.
 ///
 /// # Errors
-/// The system's error.
+/// The error of the operating system.
 pub(crate) fn record(path: &Path) -> io::Result<()> {
     let (Some(database), Some(log)) = (birth(path)?, birth(&beside(path, "-wal"))?) else {
         return Ok(());

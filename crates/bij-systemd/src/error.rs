@@ -64,19 +64,19 @@ pub enum ManagerError {
     /// There is no such unit.
     #[error("there is no unit {unit}")]
     NotFound {
-        /// The unit.
+        /// The unit that the call was about.
         unit: UnitName,
     },
     /// There is a unit of this name already.
     #[error("there is a unit {unit} already")]
     Exists {
-        /// The unit.
+        /// The unit that the call was about.
         unit: UnitName,
     },
     /// The manager cannot load the unit, so it cannot be started.
     #[error("the unit {unit} is not loaded: {load}")]
     NotLoaded {
-        /// The unit.
+        /// The unit that the call was about.
         unit: UnitName,
         /// The load state that the manager reports.
         load: LoadState,
@@ -84,7 +84,7 @@ pub enum ManagerError {
     /// The name is a template's, which only its instances can do.
     #[error("cannot {operation}, because it is a template: name an instance of it, such as {}", example(.operation))]
     Template {
-        /// The attempted operation.
+        /// The operation that was attempted.
         operation: Operation,
     },
     /// The job ended and failed.
@@ -100,7 +100,7 @@ pub enum ManagerError {
     /// The caller may not do this.
     #[error("no permission to {operation}")]
     Denied {
-        /// The attempted operation.
+        /// The operation that was attempted.
         operation: Operation,
         /// The error of the manager.
         #[source]
@@ -115,7 +115,7 @@ pub enum ManagerError {
     /// This manager does not have the method, or the kernel not what it takes.
     #[error("cannot {operation}: {needs}")]
     Unsupported {
-        /// The attempted operation.
+        /// The operation that was attempted.
         operation: Operation,
         /// What the operation takes.
         needs: &'static str,
@@ -123,7 +123,7 @@ pub enum ManagerError {
     /// This manager does not know a property, or does not let it be set.
     #[error("cannot {operation}: this systemd does not know a property, or cannot set it")]
     UnknownProperty {
-        /// The attempted operation.
+        /// The operation that was attempted.
         operation: Operation,
         /// The error of the manager, which names the property.
         #[source]
@@ -132,7 +132,7 @@ pub enum ManagerError {
     /// Another error of the manager.
     #[error("the service manager refused to {operation}")]
     Refused {
-        /// The attempted operation.
+        /// The operation that was attempted.
         operation: Operation,
         /// The error of the manager.
         #[source]

@@ -59,10 +59,10 @@ impl std::fmt::Display for JobKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobMode {
-    /// It replaces them.
+    /// It replaces them, and they are cancelled.
     #[default]
     Replace,
-    /// It fails.
+    /// It fails itself, and they stay.
     Fail,
     /// It replaces them, and later jobs cannot replace it.
     ReplaceIrreversibly,
@@ -94,7 +94,7 @@ impl<'a> JobRequest<'a> {
         Ok(Self { bus, unit, signals: JobSignals::open(bus).await? })
     }
 
-    /// Requests a job.
+    /// Requests a job of the unit.
     pub(crate) async fn send(
         &self,
         kind: JobKind,

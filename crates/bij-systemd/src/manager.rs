@@ -61,11 +61,11 @@ impl From<RuntimeScope> for ManagerAddress {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KillWhom {
-    /// The main process.
+    /// The main process of a service.
     Main,
     /// The control process: of `ExecStartPre=`, `ExecReload=`, `ExecStop=` and the others.
     Control,
-    /// Every process.
+    /// Every process in its control group.
     #[default]
     All,
 }

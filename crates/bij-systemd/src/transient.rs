@@ -22,7 +22,7 @@ pub enum ServiceType {
     /// When its program was executed, so that a program that does not exist fails the start.
     #[default]
     Exec,
-    /// At once.
+    /// At once, before its program is executed.
     Simple,
     /// When its program has ended.
     Oneshot,
@@ -48,7 +48,7 @@ pub enum Output {
     /// To the journal.
     #[default]
     Journal,
-    /// Nowhere.
+    /// Nowhere: to `/dev/null`.
     Null,
     /// Over a file from its beginning; the path is absolute. The file is not truncated.
     File(PathBuf),
@@ -107,7 +107,7 @@ impl TransientService {
         self.property(Property::new(name, PropertyValue::Bool(true)))
     }
 
-    /// Sets `Description=`.
+    /// Sets the description for people: `Description=`.
     #[must_use]
     pub fn description(self, text: impl Into<String>) -> Self {
         self.text("Description", text)

@@ -130,7 +130,7 @@ pub enum InvalidUnitName {
     /// The text does not end in `.service`, `.socket` or another kind of unit.
     #[error("{found:?} does not end in a kind of unit, such as .service")]
     Kind {
-        /// The text.
+        /// The text that was found.
         found: String,
     },
     /// The text has a character that no name may have.
@@ -138,7 +138,7 @@ pub enum InvalidUnitName {
         "{found:?} has the character {character:?}, which no unit's name may have; escape it as systemd-escape does"
     )]
     Character {
-        /// The text.
+        /// The text that was found.
         found: String,
         /// Its first character that is not allowed.
         character: char,
@@ -146,7 +146,7 @@ pub enum InvalidUnitName {
     /// There is nothing before the kind, or before the `@`.
     #[error("{found:?} has no name before its {before:?}")]
     NoPrefix {
-        /// The text.
+        /// The text that was found.
         found: String,
         /// The character that something must come before.
         before: char,
@@ -154,13 +154,13 @@ pub enum InvalidUnitName {
     /// The name is not a template's, so it has no instances.
     #[error("{found} is not a template, so it has no instances")]
     NotTemplate {
-        /// The name.
+        /// The name that was found.
         found: UnitName,
     },
     /// The path cannot be a unit's name, because it has `..` in it or is not UTF-8.
     #[error("{} cannot be escaped, because it has \"..\" in it or is not UTF-8", found.display())]
     Path {
-        /// The path.
+        /// The path that was found.
         found: PathBuf,
     },
 }

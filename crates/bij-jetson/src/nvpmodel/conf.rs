@@ -55,9 +55,9 @@ pub enum ParamKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfiguredMode {
-    /// The mode's number.
+    /// The number of the mode.
     pub id: u32,
-    /// The mode's name.
+    /// The name of the mode.
     pub name: String,
     /// The mode's settings, in the order of the file.
     pub settings: Vec<ModeSetting>,
@@ -70,9 +70,9 @@ pub struct ConfiguredMode {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ModeSetting {
-    /// The parameter's name.
+    /// The name of the parameter.
     pub param: String,
-    /// The argument's name.
+    /// The name of the argument.
     pub arg: String,
     /// The value; `-1` is no limit of a clock.
     pub value: String,

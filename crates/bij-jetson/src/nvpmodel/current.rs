@@ -17,7 +17,7 @@ pub(super) const STATUS: &str = "var/lib/nvpmodel/status";
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct CurrentMode {
-    /// The mode's number.
+    /// The number of the mode.
     pub id: u32,
     /// The mode's name, if the configuration has one.
     pub name: Option<String>,

@@ -34,7 +34,7 @@ pub enum HookViewError {
     /// The manager refused the call over D-Bus.
     #[error("cannot {action} over the bus")]
     Bus {
-        /// The attempted operation.
+        /// The operation that was attempted.
         action: &'static str,
         /// The error of the call.
         #[source]
@@ -43,7 +43,7 @@ pub enum HookViewError {
     /// `systemctl` could not be run.
     #[error("cannot run systemctl to {action}")]
     Spawn {
-        /// The attempted operation.
+        /// The operation that was attempted.
         action: &'static str,
         /// The error of the operating system.
         #[source]
@@ -52,7 +52,7 @@ pub enum HookViewError {
     /// `systemctl` exited with an error.
     #[error("systemctl failed to {action}: {message}")]
     Systemctl {
-        /// The attempted operation.
+        /// The operation that was attempted.
         action: &'static str,
         /// The text that it wrote to stderr.
         message: String,

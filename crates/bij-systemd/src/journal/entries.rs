@@ -26,7 +26,7 @@ pub struct JournalFilter {
 }
 
 impl JournalFilter {
-    /// Selects all entries.
+    /// Selects all entries that the caller may read.
     pub fn new() -> Self {
         Self::default()
     }

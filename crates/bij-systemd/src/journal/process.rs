@@ -65,7 +65,7 @@ impl JournalStopper {
         Self(Arc::new(Mutex::new(Some(process.clone()))))
     }
 
-    /// Stops the iterator.
+    /// Stops the iterator, also while it waits.
     pub fn stop(&self) {
         let process = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(process) = process {

@@ -16,7 +16,7 @@ pub(crate) enum TrustedWriters {
     System,
     /// A user's service manager, and that user on behalf of units.
     User {
-        /// The user's id.
+        /// The id of the user.
         uid: Uid,
     },
 }

@@ -13,13 +13,13 @@ use crate::{ManagerError, UnitName};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnitDetails {
-    /// The unit's name.
+    /// The name of the unit.
     pub name: UnitName,
-    /// `Description=`.
+    /// Its description for people: `Description=`.
     pub description: Option<String>,
     /// Whether its files are loaded.
     pub load_state: LoadState,
-    /// Its high-level state.
+    /// Its state, as every unit has one.
     pub active_state: ActiveState,
     /// Its low-level state, in the words of its kind.
     pub sub_state: SubState,

@@ -57,13 +57,13 @@ impl UnitFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedUnit {
-    /// The unit's name.
+    /// The name of the unit.
     pub name: UnitName,
     /// `Description=`; the name if it has none.
     pub description: String,
     /// Whether its files are loaded.
     pub load_state: LoadState,
-    /// Its high-level state.
+    /// Its state, as every unit has one.
     pub active_state: ActiveState,
     /// Its low-level state, in the words of its kind.
     pub sub_state: SubState,

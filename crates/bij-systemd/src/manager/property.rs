@@ -30,21 +30,21 @@ pub struct Property {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PropertyValue {
-    /// `b`
+    /// A boolean, D-Bus type `b`.
     Bool(bool),
-    /// `i`
+    /// A signed number, D-Bus type `i`.
     I32(i32),
-    /// `u`
+    /// An unsigned number, D-Bus type `u`.
     U32(u32),
-    /// `x`
+    /// A signed number, D-Bus type `x`.
     I64(i64),
-    /// `t`; systemd writes "infinity" and "not set" as [`u64::MAX`].
+    /// An unsigned number, D-Bus type `t`; systemd writes "infinity" and "not set" as [`u64::MAX`].
     U64(u64),
-    /// `s`
+    /// A text, D-Bus type `s`.
     Text(String),
-    /// `as`
+    /// A list of texts, D-Bus type `as`.
     Texts(Vec<String>),
-    /// `ay`
+    /// Bytes, D-Bus type `ay`.
     Bytes(Vec<u8>),
     /// A value of another type, as text for people; it can only be read.
     Other(String),
