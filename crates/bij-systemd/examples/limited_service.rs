@@ -7,9 +7,9 @@ use std::error::Error;
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 
-use bij_core::{Bytes, Cause};
+use bij_core::{Bytes, Cause, Limit};
 use bij_systemd::blocking::Manager;
-use bij_systemd::{ManagerAddress, TransientService, UnitName};
+use bij_systemd::{ManagerAddress, Property, TransientService, UnitName};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -19,7 +19,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let program = next("the absolute path of a program")?;
     let command = std::iter::once(program).chain(arguments);
 
-    let service = TransientService::new(name, command).memory_max(memory).sandboxed();
+    let no_swap = Property::memory_swap_max(Limit::At(Bytes::new(0)));
+    let service =
+        TransientService::new(name, command).memory_max(memory).property(no_swap).sandboxed();
     let manager = Manager::connect(ManagerAddress::System)?;
     let unit = manager.start_transient(&service)?;
     if let Some(invocation) = unit.started().invocation {

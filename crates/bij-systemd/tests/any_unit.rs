@@ -78,9 +78,10 @@ fn a_unit_that_is_not_ours_is_listed_and_read_as_systemctl_does() {
 fn the_end_of_a_transient_service_has_a_cause() {
     let manager = manager();
     let nothing = TransientService::new(name("lab-nothing.service"), ["/nonexistent/program"]);
-    let hungry =
-        shell("lab-hungry.service", "exec tail /dev/zero").memory_max(Bytes::new(48 << 20));
-    for (service, cause) in [
+    let hungry = shell("lab-hungry.service", "exec tail /dev/zero")
+        .memory_max(Bytes::new(48 << 20))
+        .property(Property::memory_swap_max(Limit::At(Bytes::new(0))));
+    let mut services = vec![
         (shell("lab-good.service", "exit 0"), Cause::Success),
         (shell("lab-code.service", "exit 3"), Cause::Exit),
         (shell("lab-signal.service", "kill -SEGV $$"), Cause::Signal),
@@ -89,8 +90,12 @@ fn the_end_of_a_transient_service_has_a_cause() {
             Cause::TimeLimit,
         ),
         (nothing, Cause::StartFailed),
-        (hungry, Cause::OomKill),
-    ] {
+    ];
+    // On cgroup v1 nothing limits swap, and only the kernel's log proves an OOM kill, which a container does not see.
+    if has_cgroup_v2() || !Path::new("/run/systemd/container").exists() {
+        services.push((hungry, Cause::OomKill));
+    }
+    for (service, cause) in services {
         let unit = manager.start_transient(&service).unwrap();
         let invocation = unit.started().invocation;
         assert!(invocation.is_some(), "{}: it may be down already", service.name());

@@ -1,6 +1,7 @@
 //! The adapter is judged by the suite that judges its model.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Scenario;
@@ -36,8 +37,12 @@ fn any_unit_is_managed(_: &Guest) -> Result<Next, Failure> {
 /// The example programs of bij-systemd, with units that have nothing to do with bij.
 fn examples_of_any_unit_run(_: &Guest) -> Result<Next, Failure> {
     let limited = "/usr/lib/bij-lab/limited-service";
-    let stress = ["stress.service", "48M", "/usr/bin/tail", "/dev/zero"];
-    run_for(PATIENCE, limited, stress)?.says("cause: oom-kill")?;
+    // A container with cgroup v1 may swap, and does not see the kernel's log.
+    let sees_kernel = !Path::new("/run/systemd/container").exists();
+    if sees_kernel || Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        let stress = ["stress.service", "48M", "/usr/bin/tail", "/dev/zero"];
+        run_for(PATIENCE, limited, stress)?.says("cause: oom-kill")?;
+    }
     let good = ["good.service", "48M", "/bin/true"];
     run_for(PATIENCE, limited, good)?.success()?.says("cause: success")?;
     let name = ["a/b.service", "48M", "/bin/true"];
