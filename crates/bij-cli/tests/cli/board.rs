@@ -40,6 +40,17 @@ fn a_tree_that_is_not_there_is_no_board() {
 }
 
 #[test]
+fn a_directory_without_a_machine_is_no_board() {
+    let bij = Bij::new();
+    for words in [&["board"][..], &["board", "--watch"], &["--json", "board"]] {
+        let result = bij.call(words);
+        assert_eq!((result.code, result.out.as_str()), (2, ""), "{result:?}");
+        let reason = "is not the root of a machine: proc is missing or empty in it";
+        assert!(result.err.contains(reason), "{result:?}");
+    }
+}
+
+#[test]
 fn watching_through_a_pipe_prints_a_line_of_json_per_reading() {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bij-jetson/tests/trees");
     let bij = Bij::new();
