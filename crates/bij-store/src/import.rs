@@ -96,7 +96,7 @@ pub enum InvalidLine {
     /// The record belongs to a run that no line before it has named.
     #[error("there is no run {run}")]
     UnknownRun {
-        /// The run that the line is about.
+        /// The run that the record names.
         run: RunId,
     },
     /// The database has this attempt as another one.
@@ -104,7 +104,7 @@ pub enum InvalidLine {
         "attempt {} of boot {} is attempt {number} of {run} in the database", .key.invocation, .key.boot
     )]
     OtherAttempt {
-        /// The attempt that the line is about.
+        /// The boot and the invocation of the attempt.
         key: AttemptKey,
         /// Its run in the database.
         run: RunId,
@@ -114,13 +114,13 @@ pub enum InvalidLine {
     /// The database has recorded other runs or attempts of the experiment.
     #[error("the database has another history of {experiment}, which does not continue")]
     OtherHistory {
-        /// The experiment that the line is about.
+        /// The experiment whose histories differ.
         experiment: ExperimentId,
     },
     /// An open run has no entry in the queue.
     #[error("run {run} has neither ended nor is it in the queue")]
     NotQueued {
-        /// The run that the line is about.
+        /// The run without an end and an entry.
         run: RunId,
     },
     /// The numbers of events have a gap.

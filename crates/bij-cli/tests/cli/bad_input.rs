@@ -141,6 +141,7 @@ fn check_reports_a_missing_config() {
 fn check_warns_about_gpu_access_without_a_gpu() {
     let bij = Bij::new();
     bij.write("proc/devices", "Character devices:\n226 drm\n");
+    bij.write("sys/kernel/notes", "");
     bij.define("x.toml", "command = [\"true\"]\ngpu.access = true\n");
     let checked = bij.call(&["check", "x"]);
     let sentence = "warning: gpu.access: no GPU device was found on this machine";

@@ -21,7 +21,7 @@ pub(crate) const VERSION: u32 = 1;
 /// attempt, the longest record, has a few kilobytes.
 pub(crate) const MAX_LINE_LEN: usize = 16 << 20;
 
-/// The first line of an export.
+/// The first line, by which an export and its version are recognized.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) format: String,

@@ -172,7 +172,7 @@ pub(super) fn execute(
     Ok(transaction.prepare_cached(sql)?.execute(params)? > 0)
 }
 
-/// Records an event.
+/// Records an event with the next number.
 pub(crate) fn insert_event(
     transaction: &Transaction<'_>,
     event: &NewEvent,
