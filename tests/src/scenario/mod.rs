@@ -1,5 +1,6 @@
 //! The scenarios, by topic. The crate's documentation says how to add one.
 
+mod any_unit;
 mod attack;
 mod board;
 mod boot;
@@ -90,6 +91,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         heat::SCENARIOS,
         gpu::SCENARIOS,
         power::SCENARIOS,
+        any_unit::SCENARIOS,
         restart::SCENARIOS,
     ]
     .into_iter()
