@@ -4,14 +4,21 @@
 //! either version of control groups. A plain program, without an async runtime.
 
 use std::error::Error;
-use std::io::{Write as _, stdout};
+use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use bij_core::{Bytes, Cause, Limit};
 use bij_systemd::blocking::Manager;
 use bij_systemd::{ManagerAddress, Property, TransientService, UnitName};
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        let _ = writeln!(stderr(), "error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what| arguments.next().ok_or(format!("{what} is missing"));
     let name: UnitName = next("the name of a service")?.parse()?;
