@@ -18,7 +18,7 @@ use bij_core::queue::{GroupName, NotBefore, QueueState, QueuedRun};
 use bij_core::{RunId, TimeSpan, Timestamp};
 
 use crate::RequestError;
-use crate::policy::{Observation, State, admissible};
+use crate::policy::{Observation, State};
 
 /// What a request changes: all of it, or nothing.
 #[derive(Debug, Default)]
@@ -72,8 +72,8 @@ pub(crate) fn check_admissible(
     experiment: &bij_core::ExperimentId,
     terms: &bij_core::queue::Terms,
 ) -> Result<(), RequestError> {
-    let total = seen.sample.memory_total.as_ref().ok().copied();
-    admissible(terms, &state.settings, total, &seen.power)
+    state
+        .admissible(terms, seen)
         .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
 }
 

@@ -3,7 +3,60 @@
 //! [`decide`] takes what is known ([`State`]) and what was observed ([`Observation`]) and returns what
 //! to do ([`Action`]) and why the other runs wait ([`Report`]). It is a pure function: it has no clock
 //! and keeps nothing. A decision is complete, so carrying it out takes no further choice; once it has
-//! been carried out, the next decision has no actions.
+//! been [carried out](State::carry_out), the next decision from the same observation has no actions. Only what a decision
+//! frees, because a unit is down for good, is given to other runs by the next one.
+//!
+//! A program that needs no [`Coordinator`](crate::Coordinator) uses the policy alone. It keeps a [`State`], submits
+//! runs to it, and starts and stops whatever it likes:
+//!
+//! ```
+//! use bij_coordinator::Now;
+//! use bij_coordinator::policy::{Action, Observation, State, SubmitError, decide};
+//! use bij_core::port::Sample;
+//! use bij_core::queue::{Queue, Submission};
+//! use bij_core::{BootId, Bytes, CoordinatorSettings, ExperimentId, Timestamp, Uptime};
+//!
+//! const GIB: u64 = 1 << 30;
+//! let mut settings = CoordinatorSettings::default();
+//! settings.max_concurrent = Some(2);
+//! settings.total_memory = Some("32G".parse()?);
+//! let mut state = State::new(BootId::from_bytes([1; 16]), settings, Queue::default());
+//! let now = Now { at: Timestamp::from_micros(0), uptime: Uptime::from_secs(600) };
+//! let machine = Sample::new(Bytes::new(64 * GIB), Bytes::new(60 * GIB));
+//! let seen = Observation::new(now, machine);
+//!
+//! for (id, gib) in [("resnet", 20), ("bert", 20), ("probe", 1)] {
+//!     let mut submission = Submission::new(ExperimentId::new(id)?, "me");
+//!     submission.terms.claim.memory = Some(Bytes::new(gib * GIB));
+//!     let run = state.submit(&submission, &seen)?;
+//!     println!("{} is at position {}", run.run, run.position.0);
+//! }
+//! // A run that could never start is refused, instead of waiting as if for room.
+//! let mut giant = Submission::new(ExperimentId::new("giant")?, "me");
+//! giant.terms.claim.memory = Some(Bytes::new(60 * GIB));
+//! assert!(matches!(state.submit(&giant, &seen), Err(SubmitError::Inadmissible { .. })));
+//!
+//! let decision = decide(&state, &seen);
+//! state.carry_out(&decision);
+//! let mut started = Vec::new();
+//! for action in &decision.actions {
+//!     if let Action::Start { run, .. } = action {
+//!         // Start its process, thread or container here.
+//!         state.unit_started(&run.experiment);
+//!         started.push(run.clone());
+//!     }
+//! }
+//! assert_eq!(started.iter().map(ToString::to_string).collect::<Vec<_>>(), ["resnet#1", "probe#1"]);
+//! let waiting = &decision.report.waiting[&"bert#1".parse()?];
+//! let memory = "claims 20.0G of memory, 12.0G of the budget of 32.0G are free";
+//! assert_eq!(waiting[0].gate.to_string(), memory);
+//!
+//! // Deciding twice starts nothing twice. A run that has ended makes room.
+//! assert!(decide(&state, &seen).actions.is_empty());
+//! state.run_ended(&started[0]);
+//! assert!(matches!(&decide(&state, &seen).actions[..], [Action::Start { .. }]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # How runs are chosen
 //! Waiting runs are considered in starting order: by priority, then by position in the queue. A run
@@ -22,6 +75,7 @@ mod action;
 mod admissible;
 pub(crate) mod admission;
 mod capacity;
+mod carry_out;
 mod cycle;
 mod gates;
 mod giving_up;
@@ -34,6 +88,7 @@ mod power_mode;
 pub(crate) mod recovery;
 mod report;
 mod state;
+mod submit;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -53,6 +108,7 @@ pub(crate) use power_mode::{blocking_run, is_free_for};
 pub use recovery::{corrections, requeue_interrupted};
 pub use report::Report;
 pub use state::{Busy, Interruption, State, StopRequest};
+pub use submit::SubmitError;
 pub use thermal::{requeue_first, thermal_gate};
 pub use unit_orders::{BackOff, MAX_TRIES};
 

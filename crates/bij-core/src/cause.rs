@@ -6,9 +6,13 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// Why an attempt ended, decided by [`Evidence::prove`](crate::Evidence::prove).
+///
+/// Causes will be added: a `match` outside of this crate has an arm for the others, and
+/// [`is_crash`](Self::is_crash) says what kind of end they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Cause {
     /// It exited with code 0 without having been asked to end.
     Success,
@@ -52,7 +56,7 @@ pub struct UnknownCause(pub String);
 
 impl Cause {
     /// All causes, in the order in which output lists them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: &[Self] = &[
         Self::Success,
         Self::Exit,
         Self::Signal,
@@ -133,8 +137,9 @@ impl FromStr for Cause {
     type Err = UnknownCause;
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         Self::ALL
-            .into_iter()
+            .iter()
             .find(|cause| cause.as_str() == word)
+            .copied()
             .ok_or_else(|| UnknownCause(word.to_owned()))
     }
 }

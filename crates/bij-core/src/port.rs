@@ -1,6 +1,7 @@
 //! The traits that adapters implement, in terms of this crate only.
 
 mod board;
+mod boxed_units;
 mod definition_error;
 mod definition_source;
 mod handover;
@@ -9,6 +10,7 @@ mod run_queue;
 mod unit_manager;
 
 pub use board::{Board, BoardReadError, GpuClock, GpuClockError, GpuClocks, Sample, ZoneReading};
+pub use boxed_units::BoxedUnits;
 pub use definition_error::{DefinitionError, Problem, SourceLocation, Warning};
 pub use definition_source::{DefinitionSource, FindError, FoundDefinition};
 pub use handover::{Handover, HandoverError};

@@ -82,7 +82,8 @@ impl fmt::Display for RunEnd {
     }
 }
 
-/// Whether a start is an automatic restart.
+/// Whether a start is an automatic restart, which decides the run that its attempt belongs to
+/// ([`Continuation::decide`](crate::Continuation::decide)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -90,6 +91,10 @@ pub enum StartKind {
     /// A restart by the supervisor after a crash (`Restart=`): `NRestarts` is above zero.
     Restart,
     /// Any other start: by a user, at boot, or by a coordinator.
+    ///
+    /// After a crash in the same boot, a fresh start opens a new run, or begins the next one in the queue, and the
+    /// crashed run ends as [`GaveUp`](RunEnd::GaveUp): a supervisor that wants to continue the run says `Restart`. A
+    /// run that a reboot, a power cut or heat has interrupted is continued by a fresh start too.
     Fresh,
 }
 

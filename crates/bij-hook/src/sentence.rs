@@ -64,6 +64,7 @@ fn describe_cause(cause: Cause, evidence: &Evidence) -> String {
         Cause::ManagerStop => "the user's service manager was stopped".to_owned(),
         Cause::PowerLoss => "the machine lost power or crashed".to_owned(),
         Cause::Unknown => "no witness says how".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
         let resumed = described(Cause::Exit, |evidence| evidence.exit = Some(Exit::Code(75)));
         assert!(resumed.contains("ended: left to be resumed"), "{resumed}");
         for cause in Cause::ALL {
-            assert!(described(cause, |_| {}).len() > 40, "{cause}");
+            assert!(described(*cause, |_| {}).len() > 40, "{cause}");
         }
     }
 }

@@ -142,22 +142,7 @@ fn tone(kind: EventKind, crash: bool) -> Tone {
             Tone::Busy
         }
         EventKind::AttemptBegun => Tone::Good,
-        EventKind::Submitted
-        | EventKind::Edited
-        | EventKind::Moved
-        | EventKind::Released
-        | EventKind::Admitted
-        | EventKind::Requeued
-        | EventKind::StopRequested
-        | EventKind::RunEnded
-        | EventKind::AttemptEnded
-        | EventKind::Resumed
-        | EventKind::GroupChanged
-        | EventKind::Health
-        | EventKind::PowerMode
-        | EventKind::Clocks
-        | EventKind::CoordinatorStarted
-        | EventKind::Reloaded => Tone::Plain,
+        _ => Tone::Plain,
     }
 }
 

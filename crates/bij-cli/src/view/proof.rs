@@ -13,7 +13,6 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
         Cause::Success => {
             parts.extend(kills(evidence).map(|kills| format!("{kills} while it ran")));
         }
-        Cause::Exit | Cause::Signal => parts.extend(exit(evidence)),
         Cause::OomKill => parts.extend(kills(evidence).or_else(|| exit(evidence))),
         Cause::Watchdog => {
             parts.push("no WATCHDOG=1 in time".to_owned());
@@ -43,6 +42,8 @@ pub(crate) fn short(end: &AttemptEnd) -> String {
         }
         Cause::PowerLoss => parts.push("the machine ended without a shutdown".to_owned()),
         Cause::Unknown => parts.push("its end was not observed".to_owned()),
+        // The exit of the process proves `Exit` and `Signal`, and is what is known of causes that will be added.
+        _ => parts.extend(exit(evidence)),
     }
     parts.extend(peak(evidence));
     parts.extend(evidence.left_behind.as_ref().map(ToString::to_string));

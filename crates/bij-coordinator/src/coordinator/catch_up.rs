@@ -205,20 +205,8 @@ impl<P: Ports> Coordinator<P> {
                 self.outdated.unit(run.experiment);
                 return false;
             }
-            EventKind::Edited
-            | EventKind::Heat
-            | EventKind::PowerMode
-            | EventKind::Clocks
-            | EventKind::Moved
-            | EventKind::StartSkipped
-            | EventKind::ActionFailed
-            | EventKind::Paused
-            | EventKind::Resumed
-            | EventKind::GroupChanged
-            | EventKind::Health
-            | EventKind::CoordinatorStarted
-            | EventKind::QueueLost
-            | EventKind::Reloaded => return false,
+            // No other event changes the state of a run.
+            _ => return false,
         };
         match (known, self.state.runs.get_mut(&run)) {
             (Some(known), Some(queued)) if known == state => {

@@ -14,7 +14,7 @@ use super::trouble::TroubleSource;
 use super::under_way::{Done, Failure, Finished};
 use super::{Coordinator, EventData};
 use crate::plan::Plan;
-use crate::policy::{Action, Busy, Report, StopRequest};
+use crate::policy::{Action, Report, StopRequest};
 use crate::{Ports, RequestError};
 
 /// Number of events that are kept while the store does not take them.
@@ -26,9 +26,7 @@ const PACK_EVERY: usize = 1024;
 impl<P: Ports> Coordinator<P> {
     /// Keeps the report of a decision.
     pub(super) fn take_report(&mut self, report: Report) {
-        self.state.health.clone_from(&report.health);
-        self.state.over_gpu_memory.clone_from(&report.over_gpu_memory);
-        self.state.last = Some(report);
+        self.state.keep_report(report);
         self.outdated.have_reported();
     }
 
@@ -72,7 +70,7 @@ impl<P: Ports> Coordinator<P> {
                         self.outdated.queue();
                     }
                 }
-                UnitOrder::Stop { experiment, order } => self.stop(experiment, order),
+                UnitOrder::Stop { experiment, order } => self.stop(experiment, &order),
             }
         }
         true
@@ -269,8 +267,7 @@ impl<P: Ports> Coordinator<P> {
 
     fn start(&mut self, run: RunId) {
         let experiment = run.experiment.clone();
-        self.state.busy.insert(experiment.clone(), Busy::Starting);
-        self.state.stops.remove(&experiment);
+        self.state.begin_start(&experiment);
         let extras = self.state.runs.get(&run).map_or("", |run| run.extras.as_str());
         let handed_over = self.adapters.handover.extras(&experiment, extras);
         let units = Arc::clone(&self.adapters.units);
@@ -291,11 +288,9 @@ impl<P: Ports> Coordinator<P> {
         self.under_way.push(start.boxed());
     }
 
-    fn stop(&mut self, experiment: ExperimentId, order: Order) {
-        self.state.busy.insert(experiment.clone(), Busy::Stopping);
-        let notice_error = self.adapters.handover.stop(&experiment, &order).err();
-        let request = StopRequest { order, not_before: self.seen.now.uptime };
-        self.state.stops.entry(experiment.clone()).or_insert(request);
+    fn stop(&mut self, experiment: ExperimentId, order: &Order) {
+        self.state.begin_stop(&experiment, order);
+        let notice_error = self.adapters.handover.stop(&experiment, order).err();
         if let Some(error) = notice_error {
             let text = format!("it is stopped without a word to it: {}", error_chain(&error));
             let data = [("action", "stop".to_owned()), ("text", text)];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bij_core::queue::{Dependency, Origin, QueuePosition, QueuedRun, RunRef, Submission, Terms};
+use bij_core::queue::{Dependency, Origin, QueuePosition, RunRef, Submission, Terms};
 use bij_core::request::{QueueEntry, Submit};
 use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Requester, RunNumber};
@@ -172,15 +172,11 @@ pub(crate) fn preview(
     newest_number: &dyn Fn(&ExperimentId) -> u32,
 ) -> Vec<QueueEntry> {
     let mut state = state.clone();
-    let last_position = state.runs.values().map(|run| run.position.0).max().unwrap_or(0);
+    let first = state.next_position().0;
     let mut runs = Vec::with_capacity(submissions.len());
-    for (position, submission) in (last_position.saturating_add(1)..).zip(submissions) {
-        let experiment = &submission.experiment;
-        let newest = state.runs_of(experiment).next_back().map_or(0, |run| run.run.number.0);
-        let number = RunNumber(newest.max(newest_number(experiment)).saturating_add(1));
-        let run = QueuedRun::submitted(&submission, number, QueuePosition(position), seen.now.at);
-        state.runs.insert(run.run.clone(), run.clone());
-        runs.push(run);
+    for (position, submission) in (first..).map(QueuePosition).zip(submissions) {
+        let newest = RunNumber(newest_number(&submission.experiment));
+        runs.push(state.enqueue(&submission, newest, position, seen.now.at).clone());
     }
     let mut report = decide(&state, seen).report;
     let mut writer = EntryWriter::default();

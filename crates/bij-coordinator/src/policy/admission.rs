@@ -9,9 +9,7 @@ use bij_core::queue::{
 use bij_core::request::{Admission, WaitReason};
 use bij_core::spec::ExperimentSpec;
 
-use super::{
-    Observation, State, UntrackedUnit, admissible, closed_gates, requeue_first, thermal_gate,
-};
+use super::{Observation, State, UntrackedUnit, closed_gates, requeue_first, thermal_gate};
 use crate::{RequestError, StartRequest};
 
 /// What a start that was requested elsewhere is about.
@@ -84,8 +82,7 @@ pub(crate) fn submission(
         );
         return Err(Admission::refused(None, text));
     }
-    let total = seen.sample.memory_total.as_ref().ok().copied();
-    if let Err(source) = admissible(&terms, &state.settings, total, &seen.power) {
+    if let Err(source) = state.admissible(&terms, seen) {
         let remedy = source.remedy();
         let error = RequestError::Inadmissible { experiment: experiment.clone(), source };
         return Err(Admission::refused(None, format!("{error}; {remedy}")));

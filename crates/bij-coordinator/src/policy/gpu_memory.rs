@@ -54,7 +54,7 @@ pub(super) fn requeue_stopped(
     report: &mut Report,
 ) -> Vec<Change> {
     let mut due_runs: Vec<&QueuedRun> = Vec::new();
-    for run in state.up().filter(|run| !state.busy.contains_key(&run.run.experiment)) {
+    for run in state.running().filter(|run| !state.busy.contains_key(&run.run.experiment)) {
         let Some(missing) = seen.missing_by(run, OrderKind::GpuMemory) else { continue };
         let Some(delay) = missing.restart_after else { continue };
         let due = missing.since + delay;

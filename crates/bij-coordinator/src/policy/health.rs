@@ -89,12 +89,15 @@ pub struct HealthMemory {
     stepped_at: Uptime,
     restarts: Option<u32>,
     invocation: Option<InvocationId>,
+    /// Uptime of the measurement; a measurement is judged once.
+    measured_at: Uptime,
 }
 
-/// Judges each run that was measured, and returns a note for each change of health.
+/// Judges each run that is up and was measured, and returns a note for each change of health.
 pub(super) fn check(state: &State, seen: &Observation, report: &mut Report) -> Vec<Action> {
     let mut actions = Vec::new();
-    for (run, vitals) in &seen.vitals {
+    let is_up = |run: &RunId| state.runs.get(run).is_some_and(|run| state.is_up(run));
+    for (run, vitals) in seen.vitals.iter().filter(|(run, _)| is_up(run)) {
         let before = state.health.get(run);
         let now = judge(before, vitals, seen.now);
         let has_changed = match before {
@@ -106,7 +109,7 @@ pub(super) fn check(state: &State, seen: &Observation, report: &mut Report) -> V
         }
         report.health.insert(run.clone(), now);
     }
-    report.health.retain(|run, _| state.runs.get(run).is_some_and(|run| state.is_up(run)));
+    report.health.retain(|run, _| is_up(run));
     actions
 }
 
@@ -117,6 +120,9 @@ pub(super) fn note(run: &RunId, health: &Health) -> Change {
 }
 
 fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemory {
+    if let Some(before) = before.filter(|before| before.measured_at == now.uptime) {
+        return before.clone();
+    }
     let known = before.and_then(|before| before.restarts);
     // A listing does not say how often a unit was restarted.
     let restarted = known.zip(vitals.restarts).is_some_and(|(known, now)| known < now);
@@ -133,6 +139,7 @@ fn judge(before: Option<&HealthMemory>, vitals: &Vitals, now: Now) -> HealthMemo
         stepped_at,
         restarts: vitals.restarts.or(known),
         invocation: vitals.invocation,
+        measured_at: now.uptime,
     }
 }
 

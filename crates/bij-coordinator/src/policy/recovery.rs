@@ -101,7 +101,9 @@ pub(crate) fn is_unclosed(attempt: &Attempt, state: &State, seen: &Observation) 
 
 /// Closes the unclosed attempts whose end was found.
 pub(super) fn close(state: &State, seen: &Observation) -> Vec<Action> {
-    let down = seen.unclosed.iter().filter(|(run, _)| is_down(&run.experiment, state, seen));
+    let down = seen.unclosed.iter().filter(|(run, end)| {
+        is_down(&run.experiment, state, seen) && !state.has_closed(&run.experiment, &end.key)
+    });
     down.map(|(run, end)| Action::Close { run: run.clone(), end: Box::new(end.clone()) }).collect()
 }
 

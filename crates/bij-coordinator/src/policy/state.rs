@@ -1,13 +1,15 @@
 //! State from which decisions are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bij_core::port::Change;
 use bij_core::queue::{
     Group, GroupName, Pause, Queue, QueuePosition, QueueState, QueuedRun, RunRef, SlotsFrom,
 };
 use bij_core::spec::OnReboot;
-use bij_core::{BootId, Cause, CoordinatorSettings, ExperimentId, Order, RunId, RunNumber, Uptime};
+use bij_core::{
+    AttemptKey, BootId, Cause, CoordinatorSettings, ExperimentId, Order, RunId, RunNumber, Uptime,
+};
 
 use super::{BackOff, HealthMemory, Report};
 
@@ -41,6 +43,11 @@ pub struct State {
     pub over_gpu_memory: BTreeMap<ExperimentId, Uptime>,
     /// Report of the last decision, which knows since when gates are closed.
     pub last: Option<Report>,
+    /// Highest run number of each experiment whose runs have left the queue by [`carry_out`](Self::carry_out) or
+    /// [`run_ended`](Self::run_ended): [`submit`](Self::submit) gives no number twice.
+    pub numbers: BTreeMap<ExperimentId, RunNumber>,
+    /// Attempts whose end was recorded since their unit was last up; an observation may still list them.
+    pub(super) closed: BTreeMap<ExperimentId, BTreeSet<AttemptKey>>,
 }
 
 /// Operation under way on a unit.
@@ -93,6 +100,8 @@ impl State {
             health: BTreeMap::new(),
             over_gpu_memory: BTreeMap::new(),
             last: None,
+            numbers: BTreeMap::new(),
+            closed: BTreeMap::new(),
         }
     }
 
@@ -142,6 +151,11 @@ impl State {
         self.runs.values().filter(|run| self.is_up(run))
     }
 
+    /// Returns the runs that are up and of which an attempt has begun.
+    pub(super) fn running(&self) -> impl Iterator<Item = &QueuedRun> {
+        self.up().filter(|run| run.state == QueueState::Running)
+    }
+
     /// Returns the waiting and held runs in starting order.
     pub fn in_order(&self) -> Vec<&QueuedRun> {
         let waits =
@@ -164,13 +178,7 @@ impl State {
     /// Applies a change that the store has recorded. A change of a run that is not in the queue has no effect.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::State { run, from: _, state, why: _ } => {
-                self.interrupted.remove(run);
-                self.update(run, |run| {
-                    run.state.clone_from(state);
-                    run.stop = None;
-                });
-            }
+            Change::State { run, from: _, state, why: _ } => self.set_state(run, state.clone()),
             Change::Edit { run, terms, by: _ } => {
                 self.update(run, |run| run.terms.clone_from(terms));
             }
@@ -222,6 +230,20 @@ impl State {
         self.interrupted.remove(run);
         self.back_off.remove(run);
         self.health.remove(run);
+    }
+
+    /// Moves a run to a state, as a [`Change::State`] does.
+    pub(super) fn set_state(&mut self, run: &RunId, state: QueueState) {
+        self.interrupted.remove(run);
+        self.update(run, |run| {
+            run.state = state;
+            run.stop = None;
+        });
+    }
+
+    /// Notes that an attempt of a run has begun. A requested stop stays requested.
+    pub(super) fn set_running(&mut self, run: &RunId) {
+        self.update(run, |run| run.state = QueueState::Running);
     }
 
     fn update(&mut self, run: &RunId, change: impl FnOnce(&mut QueuedRun)) {

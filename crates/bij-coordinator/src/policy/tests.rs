@@ -1,6 +1,7 @@
 //! Tests of decisions about small worlds, by concern, and properties of all decisions.
 
 mod admissible;
+mod carry_out;
 mod cycle;
 mod dependency_gate;
 mod gates;
@@ -12,5 +13,6 @@ mod properties;
 mod recovery;
 mod report;
 mod settled;
+mod submit;
 mod unit_starts;
 mod unit_stops;

@@ -34,7 +34,7 @@ fn gate(reason: &ThermalReason, state: &State) -> ClosedGate {
 /// Requeues the runs that were stopped for heat, before all others of their priority.
 pub(super) fn requeue_stopped(state: &State, seen: &Observation) -> Vec<Change> {
     let mut stopped: Vec<&QueuedRun> =
-        state.up().filter(|run| was_stopped_for_heat(run, seen)).collect();
+        state.running().filter(|run| was_stopped_for_heat(run, seen)).collect();
     stopped.sort_by(|a, b| a.order().cmp(&b.order()));
     requeue_first(state, &stopped, "it was stopped because the board was too hot")
 }

@@ -127,6 +127,8 @@ impl UnitError {
 ///
 /// A start or stop returns when its job is done, not when it is queued. The provided methods are those of a
 /// manager that is not a service manager: it starts nothing at boot and counts no starts.
+///
+/// The trait is used through generics. [`BoxedUnits`](super::BoxedUnits) is a manager chosen at run time.
 pub trait UnitManager: Send + Sync {
     /// Starts the experiment; [`Started::AlreadyUp`] if its unit is active.
     ///

@@ -55,9 +55,10 @@ impl Event {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
-        /// The kind of an event.
+        /// The kind of an event. Kinds will be added, so a `match` outside of this crate has an arm for the others.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[non_exhaustive]
         pub enum EventKind {
             $($(#[$doc])* #[cfg_attr(feature = "serde", serde(rename = $word))] $variant,)+
         }

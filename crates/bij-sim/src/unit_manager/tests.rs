@@ -1,3 +1,4 @@
+use bij_core::port::BoxedUnits;
 use bij_core::{ActiveState, ServiceResult, SubState};
 
 use super::*;
@@ -36,6 +37,56 @@ async fn the_model_keeps_the_contract() {
     let lab = SimLab(SimUnits::default());
     contract::unit_manager_contract(&lab).await;
     contract::unit_restrainer_contract(&lab).await;
+}
+
+/// The same model behind a type that is chosen at run time.
+struct BoxedLab {
+    model: SimLab,
+    units: BoxedUnits,
+}
+
+impl UnitLab for BoxedLab {
+    type Manager = BoxedUnits;
+
+    fn manager(&self) -> &BoxedUnits {
+        &self.units
+    }
+
+    async fn define(&self, id: &ExperimentId, behaviour: Behaviour) -> bool {
+        self.model.define(id, behaviour).await
+    }
+
+    async fn pass(&self, span: TimeSpan) {
+        self.model.pass(span).await;
+    }
+}
+
+#[tokio::test]
+async fn a_boxed_manager_keeps_the_contract() {
+    let units = SimUnits::default();
+    let boxed = BoxedUnits::with_restraints(units.clone());
+    let lab = BoxedLab { model: SimLab(units), units: boxed };
+    contract::unit_manager_contract(&lab).await;
+    contract::unit_restrainer_contract(&lab).await;
+}
+
+#[tokio::test]
+async fn a_boxed_manager_without_restraints_says_so_and_starts_units_all_the_same() {
+    let units = SimUnits::default();
+    units.define(&id(), Script::runs());
+    let boxed = BoxedUnits::new(units.clone());
+    assert_eq!(boxed.start(&id()).await.unwrap(), Started::Up);
+    assert_eq!(boxed.list().await.unwrap(), units.list().await.unwrap());
+    let refused = [
+        boxed.set_frozen(&id(), true).await.map(|_| ()),
+        boxed.set_cpu_cap(&id(), None).await.map(|_| ()),
+        boxed.kill(&id()).await,
+    ];
+    for result in refused {
+        assert!(matches!(result, Err(UnitError::Unsupported(_))), "{result:?}");
+    }
+    assert_eq!(boxed.clone().stop(&id()).await.unwrap(), Outcome::Changed);
+    assert_eq!(units.status(&id()).await.unwrap().active_state, ActiveState::Inactive);
 }
 
 fn id() -> ExperimentId {

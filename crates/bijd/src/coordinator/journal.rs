@@ -35,14 +35,6 @@ fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>
         EventKind::AttemptBegun | EventKind::AttemptEnded | EventKind::Heat => return None,
         // There may be ten thousand at once, and the queue shows them.
         EventKind::Submitted | EventKind::Edited | EventKind::Moved => (Level::Debug, None),
-        EventKind::Released
-        | EventKind::Requeued
-        | EventKind::StopRequested
-        | EventKind::Resumed
-        | EventKind::GroupChanged
-        | EventKind::PowerMode
-        | EventKind::Clocks
-        | EventKind::Reloaded => (Level::Info, None),
         EventKind::Held => (Level::Info, Some(message_id::HELD)),
         EventKind::Admitted => (Level::Info, Some(message_id::ADMITTED)),
         EventKind::RunEnded => (Level::Info, Some(message_id::RUN_ENDED)),
@@ -52,6 +44,7 @@ fn level_and_explanation(kind: EventKind) -> Option<(Level, Option<&'static str>
         EventKind::QueueLost => (Level::Error, None),
         EventKind::Health => (Level::Warn, Some(message_id::HEALTH)),
         EventKind::CoordinatorStarted => (Level::Info, Some(message_id::STARTED)),
+        _ => (Level::Info, None),
     })
 }
 

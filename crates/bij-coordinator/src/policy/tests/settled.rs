@@ -32,7 +32,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_world_of_groups_and_modes()(
+    pub(super) fn any_world_of_groups_and_modes()(
         mut world in any_world(),
         board in any_board(),
         slots in prop::collection::vec(prop::option::of(1..4u32), 3),
