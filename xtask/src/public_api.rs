@@ -61,8 +61,7 @@ fn read_pages(pages: &Path) -> Result<BTreeSet<String>> {
         items.insert(format!("{kind} {name}"));
         let page = fs::read_to_string(pages.join(link))
             .with_context(|| format!("cannot read the page {link}"))?;
-        // Implementations of others' traits are not listed one by one: each is a method with the trait's name.
-        for id in between(&page, " id=\"", "\"") {
+        for id in between(own_part(&page), " id=\"", "\"") {
             let Some((kind, member)) = id.split_once('.') else { continue };
             let is_own = ["variant", "structfield", "method", "tymethod", "associatedconstant"]
                 .contains(&kind);
@@ -75,6 +74,17 @@ fn read_pages(pages: &Path) -> Result<BTreeSet<String>> {
         }
     }
     Ok(items)
+}
+
+/// Returns the part of an item's page before its implementations of traits, most of which are derived.
+fn own_part(page: &str) -> &str {
+    let ends = ["trait", "synthetic", "blanket", "foreign"].map(|kind| {
+        let suffix = if kind == "foreign" { "impls" } else { "implementations" };
+        page.find(&format!(" id=\"{kind}-{suffix}\""))
+    });
+    let implementors = page.find(" id=\"implementors\"");
+    let end = ends.into_iter().chain([implementors]).flatten().min();
+    &page[..end.unwrap_or(page.len())]
 }
 
 /// Returns `true` for a link to the page of an item, not to a part of a page or to another crate.
