@@ -149,6 +149,7 @@ fn the_second_interrupt_kills() {
     let child = bij.spawn(&["run", "x"]);
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     wait_until("it is up", || is_up(&bij, "x"));
+    wait_until("its trap is set", || bij.call(&["logs", "x", "1"]).out.contains("up"));
     kill(pid, Signal::SIGINT).unwrap();
     wait_until("it is being stopped", || !is_up(&bij, "x"));
     kill(pid, Signal::SIGINT).unwrap();
@@ -164,6 +165,7 @@ fn a_terminal_that_closes_stops_in_order_also_after_a_second_sighup() {
     let child = bij.spawn(&["run", "x"]);
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     wait_until("it is up", || is_up(&bij, "x"));
+    wait_until("its trap is set", || bij.call(&["logs", "x", "1"]).out.contains("up"));
     kill(pid, Signal::SIGHUP).unwrap();
     wait_until("it is being stopped", || !is_up(&bij, "x"));
     kill(pid, Signal::SIGHUP).unwrap();
