@@ -54,7 +54,8 @@ impl State {
         Ok(self.enqueue(submission, newest, position, seen.now.at))
     }
 
-    /// Checks that a run with these terms could ever start, as [`admissible`] does, on the observed machine.
+    /// Checks that a run with these terms could ever start, as [`admissible`](fn@super::admissible) does, on the
+    /// observed machine.
     ///
     /// # Errors
     /// [`Inadmissible`] with the numbers that rule it out.
