@@ -38,7 +38,7 @@ pub(crate) fn ci(options: &test::Options) -> Result<()> {
 }
 
 /// Crates with features of their own, each of which is checked without and with all of them.
-const WITH_FEATURES: [&str; 2] = ["bij-core", "bij-jetson"];
+const WITH_FEATURES: [&str; 3] = ["bij-core", "bij-jetson", "bij-systemd"];
 
 /// A crate alone: in the workspace, the needs of its neighbours switch its features on.
 fn features() -> Result<()> {
