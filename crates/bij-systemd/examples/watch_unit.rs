@@ -4,11 +4,18 @@
 
 use std::error::Error;
 use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
 
 use bij_systemd::{Manager, ManagerAddress, UnitEvent, UnitName};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    let _ = writeln!(stderr(), "error: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let unit: UnitName = arguments.next().ok_or("name a unit, such as ssh.service")?.parse()?;
     let address = match arguments.next().as_deref() {
