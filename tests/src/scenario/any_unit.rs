@@ -1,6 +1,5 @@
 //! The client of systemd with units that have nothing to do with bij.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,11 +45,17 @@ fn examples_of_any_unit_run(_: &Guest) -> Result<Next, Failure> {
     let name = ["a/b.service", "48M", "/bin/true"];
     run_for(TIME_LIMIT, limited, name)?.says("which no unit's name may have")?;
 
-    let watch = "timeout 6 /usr/lib/bij-lab/watch-unit systemd-logind.service & sleep 2; \
-        systemctl restart systemd-logind.service; sleep 1; systemctl daemon-reexec; wait";
-    let output = sh(watch)?;
-    let is_up = |line: &&str| line.starts_with("systemd-logind.service: active (running), main");
-    let processes: BTreeSet<&str> = output.stdout().lines().filter(is_up).collect();
-    ensure!(processes.len() >= 2, "the restart was not seen: {output:?}");
+    let output = sh("
+        watched=/run/lab-watched
+        /usr/lib/bij-lab/watch-unit systemd-logind.service >$watched & watcher=$!
+        processes() { grep -o 'active (running), main process [0-9]*' $watched | sort -u | wc -l; }
+        wait_for() { i=0; until [ $(processes) -ge $1 ] || [ $i -ge 200 ]; do sleep 0.2; i=$((i + 1)); done; }
+        wait_for 1
+        systemctl daemon-reexec
+        systemctl restart systemd-logind.service
+        wait_for 2
+        kill $watcher
+        processes")?;
+    ensure!(output.stdout().trim() == "2", "the restart was not seen: {output:?}");
     Ok(Next::Done)
 }
