@@ -46,13 +46,16 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
         if !devices_came && stamp(desired.as_ref()) == self.env.stamp.as_deref() {
             return Ok(desired.map(DesiredUnit::into_spec));
         }
-        // Of many stale starts, one reloads for all. The lock is held until this function returns, and the kernel
-        // releases it if the hook is killed.
+        // Of many stale starts, one reloads for all whose drop-ins are written by then: each writes its own before it
+        // waits for the lock. The lock is held until this function returns, and the kernel releases it if the hook is
+        // killed.
+        if !self.is_loaded(id, desired.as_ref())? {
+            self.write_or_remove_drop_in(id, desired.as_ref())?;
+        }
         let lock = lock(&self.host.layout().runtime().join("render.lock"));
         let _lock = logged(lock, "cannot lock render.lock; reloading without it");
-        let loaded = self.manager.facts(id)?.stamp;
         let desired = self.desired_unit(id)?;
-        let is_loaded = loaded.as_deref() == stamp(desired.as_ref());
+        let is_loaded = self.is_loaded(id, desired.as_ref())?;
         if !is_loaded {
             self.write_or_remove_drop_in(id, desired.as_ref())?;
         }
@@ -62,7 +65,7 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
                 "{}; reloading the service manager", self.reload_reason(id, desired.as_ref(), devices_came)
             );
             self.manager.reload()?;
-            if self.manager.facts(id)?.stamp.as_deref() != stamp(desired.as_ref()) {
+            if !self.is_loaded(id, desired.as_ref())? {
                 return Err(self.still_stale(id));
             }
         }
@@ -72,6 +75,15 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
             logged(sent, "cannot set the watchdog of the unit");
         }
         Ok(desired.map(DesiredUnit::into_spec))
+    }
+
+    /// Whether the service manager has loaded this state of the unit.
+    fn is_loaded(
+        &self,
+        id: &ExperimentId,
+        desired: Option<&DesiredUnit>,
+    ) -> Result<bool, BeginError> {
+        Ok(self.manager.facts(id)?.stamp.as_deref() == stamp(desired))
     }
 
     /// Writes the drop-in that the definition describes, or removes it without one.

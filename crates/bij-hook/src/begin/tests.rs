@@ -219,6 +219,28 @@ fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
 }
 
 #[test]
+fn a_start_that_waits_for_the_reload_of_another_has_written_its_drop_in() {
+    let machine = TestMachine::new();
+    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
+    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
+    machine.manager.render(Some("s2"));
+    let lock = fs::File::create(machine.path("run/brain-in-jar/render.lock")).unwrap();
+    lock.lock().unwrap();
+    let drop_in = machine.host.layout().drop_in(&machine.id);
+    let other_start = std::thread::spawn(move || {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while !drop_in.exists() && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let is_written = drop_in.exists();
+        drop(lock);
+        is_written
+    });
+    machine.begin_and_read(&machine.new_invocation());
+    assert!(other_start.join().unwrap(), "the reload of the other start would not have covered it");
+}
+
+#[test]
 fn a_missing_directory_is_reported_with_its_remedy() {
     let machine = TestMachine::new();
     let set = |machine: &TestMachine| {
