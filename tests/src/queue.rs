@@ -13,6 +13,9 @@ use crate::steps::write;
 /// package, so that a scenario can have them for itself.
 const SETTINGS: &str = "/etc/brain-in-jar/coordinator.env";
 
+/// The time that a queue of thirty may take to become empty in an emulated machine.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(180);
+
 /// Sets what the coordinator keeps to, until the scenario is over.
 pub(crate) fn set_coordinator(env: &str) -> Result<(), Failure> {
     write(Path::new(SETTINGS), env)?;
@@ -35,21 +38,25 @@ pub(crate) fn why(run_or_id: &str) -> Result<Value, Failure> {
 
 /// Empties the queue, stops what is up, and has the package's own settings in force again.
 ///
-/// Where no coordinator answers there is nothing to be done: what is queued stays so.
+/// If no coordinator answers, the queue stays as it is.
 pub(crate) fn clear_queue() -> Result<(), Failure> {
-    let patience_ends = Instant::now() + Duration::from_secs(60);
-    // Nobody is asked where nobody answers.
+    let deadline = Instant::now() + CLEAR_TIMEOUT;
     while let Ok(rows) = queue() {
         if rows.is_empty() {
             break;
         }
-        if Instant::now() > patience_ends {
+        if Instant::now() > deadline {
             return Err(Failure::new(format!("what is queued does not go away: {rows:?}")));
         }
-        // Each by itself: one that ends meanwhile keeps none of the others.
-        for row in &rows {
-            if let Some(id) = row["experiment"].as_str() {
-                run("bij", ["cancel", &format!("{id}#{}", row["run"])])?;
+        let name = |row: &Value| Some(format!("{}#{}", row["experiment"].as_str()?, row["run"]));
+        let runs: Vec<String> = rows.iter().filter_map(name).collect();
+        let cancel = |runs: &[String]| {
+            run("bij", ["cancel"].into_iter().chain(runs.iter().map(String::as_str)))
+        };
+        // Several are cancelled together or not at all, and one of them may end meanwhile.
+        if !cancel(&runs)?.succeeded() {
+            for run in &runs {
+                cancel(std::slice::from_ref(run))?;
             }
         }
     }

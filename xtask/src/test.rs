@@ -98,7 +98,7 @@ impl Options {
 pub(crate) fn test(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     if options.has(Lane::Unit) {
-        tally.add(unit_tests()?);
+        tally.add(unit_tests(options.retry)?);
     }
     let jobs = options.jobs();
     if !jobs.is_empty() {
@@ -112,9 +112,13 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         tally.add(lab::run(&jobs, wishes)?);
     }
     let Tally { passed, failed, flaky } = tally;
-    let flaky = if flaky > 0 { format!(" ({flaky} flaky)") } else { String::new() };
-    println!("{passed} passed{flaky}, {failed} failed");
-    if failed > 0 {
+    for (kind, names) in [("flaky", &flaky), ("failed", &failed)] {
+        for name in names {
+            println!("{kind}: {name}");
+        }
+    }
+    println!("{passed} passed ({} flaky), {} failed", flaky.len(), failed.len());
+    if !failed.is_empty() {
         bail!("tests failed");
     }
     Ok(())
@@ -126,7 +130,7 @@ pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf], staged: Option<&Pat
     let patterns = ["speed_of_waiting".to_owned()];
     let wishes =
         lab::Wishes { patterns: &patterns, staged, retry: false, rounds: Some(runs), peers };
-    if lab::run(&[job], wishes)?.failed > 0 {
+    if !lab::run(&[job], wishes)?.failed.is_empty() {
         bail!("the runs were not all carried out");
     }
     Ok(())
@@ -136,9 +140,9 @@ pub(crate) fn bench_of_waiting(runs: u32, peers: &[PathBuf], staged: Option<&Pat
 const FEATURES: [&str; 2] = ["--features", "bij-jetson/serde"];
 
 /// The workspace's tests and its documentation's examples.
-fn unit_tests() -> Result<Tally> {
+fn unit_tests(retry: bool) -> Result<Tally> {
     let mut tally = if shell::find_program("cargo-nextest").is_some() {
-        nextest()?
+        nextest(retry)?
     } else {
         libtest(&["--lib", "--bins", "--tests", "--examples"])?
     };
@@ -146,7 +150,7 @@ fn unit_tests() -> Result<Tally> {
     Ok(tally)
 }
 
-fn nextest() -> Result<Tally> {
+fn nextest(retry: bool) -> Result<Tally> {
     let metadata = workspace::Metadata::read()?;
     let results = metadata.target_directory.join("nextest/default/junit.xml");
     if results.exists() {
@@ -155,25 +159,42 @@ fn nextest() -> Result<Tally> {
     let status = shell::cargo()
         .args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"])
         .args(FEATURES)
-        .args(["--status-level=fail", "--final-status-level=fail", "--cargo-quiet"])
+        .args(["--status-level=fail", "--final-status-level=flaky", "--cargo-quiet"])
+        .args(retry.then_some("--retries=1"))
         .status()
         .context("cannot run cargo nextest")?;
     let Ok(text) = std::fs::read_to_string(&results) else {
         bail!("the workspace's tests did not run: cargo nextest {status}");
     };
-    let count = |name: &str| junit_count(&text, name).unwrap_or(0);
-    let failed = count("failures") + count("errors");
-    if !status.success() && failed == 0 {
+    let tally = read_junit(&text);
+    if !status.success() && tally.failed.is_empty() {
         bail!("cargo nextest {status}, though no test failed");
     }
-    Ok(Tally { passed: count("tests") - failed, failed, flaky: 0 })
+    Ok(tally)
 }
 
-/// A count on the outermost element of a `JUnit` report.
-fn junit_count(text: &str, name: &str) -> Option<u32> {
-    let (_, element) = text.split_once("<testsuites")?;
-    let (_, value) = element.split('>').next()?.split_once(&format!(" {name}=\""))?;
-    value.split('"').next()?.parse().ok()
+/// The tests of a `JUnit` report.
+fn read_junit(text: &str) -> Tally {
+    let mut tally = Tally::default();
+    for case in text.split("<testcase ").skip(1) {
+        let attribute = |name: &str| {
+            let (_, value) = case.split_once(&format!("{name}=\""))?;
+            value.split('"').next()
+        };
+        let name = || {
+            let [name, binary] = ["name", "classname"].map(|name| attribute(name).unwrap_or("?"));
+            format!("{binary} {name}")
+        };
+        if ["<failure", "<error"].iter().any(|element| case.contains(element)) {
+            tally.failed.push(name());
+            continue;
+        }
+        tally.passed += 1;
+        if ["<flakyFailure", "<flakyError"].iter().any(|element| case.contains(element)) {
+            tally.flaky.push(name());
+        }
+    }
+    tally
 }
 
 /// cargo's own test runner, counted from the summaries that it prints.
@@ -189,14 +210,16 @@ fn libtest(kind: &[&str]) -> Result<Tally> {
     let stdout = child.stdout.take().context("cargo test has no output")?;
     for line in BufReader::new(stdout).lines() {
         let line = line?;
-        match summary(&line) {
-            Some(part) => tally.add(part),
-            None if is_noise(&line) => {}
-            None => println!("{line}"),
+        if let Some(passed) = summary(&line) {
+            tally.passed += passed;
+        } else if let Some(name) = failed_test(&line) {
+            tally.failed.push(name.to_owned());
+        } else if !is_noise(&line) {
+            println!("{line}");
         }
     }
     let status = child.wait()?;
-    if !status.success() && tally.failed == 0 {
+    if !status.success() && tally.failed.is_empty() {
         bail!("cargo test {} {status}", kind.join(" "));
     }
     Ok(tally)
@@ -210,13 +233,15 @@ fn is_noise(line: &str) -> bool {
         || line.bytes().all(|byte| byte == b'.')
 }
 
-/// Reads `test result: ok. 7 passed; 0 failed; …`.
-fn summary(line: &str) -> Option<Tally> {
-    let mut parts = line.strip_prefix("test result: ")?.split([';', '.']).map(str::trim);
-    let mut count = |word: &str| {
-        parts.find_map(|part| part.strip_suffix(word).and_then(|number| number.trim().parse().ok()))
-    };
-    Some(Tally { passed: count("passed")?, failed: count("failed")?, flaky: 0 })
+/// Reads the number of passed tests in `test result: ok. 7 passed; 0 failed; …`.
+fn summary(line: &str) -> Option<u32> {
+    let parts = line.strip_prefix("test result: ")?.split([';', '.']).map(str::trim);
+    parts.into_iter().find_map(|part| part.strip_suffix(" passed")?.parse().ok())
+}
+
+/// Reads the name in `---- NAME stdout ----`, the heading over what a failed test printed.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 #[cfg(test)]
@@ -227,16 +252,33 @@ mod tests {
     fn a_summary_of_the_test_runner_is_counted() {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered \
                     out; finished in 0.31s";
-        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 3, flaky: 0 }));
+        assert_eq!(summary(line), Some(12));
         assert_eq!(summary("running 7 tests"), None);
+        assert_eq!(failed_test("---- lib::a stdout ----"), Some("lib::a"));
     }
 
     #[test]
-    fn a_junit_report_is_counted_by_its_outermost_element() {
-        let text = "<?xml version=\"1.0\"?>\n<testsuites name=\"n\" tests=\"9\" skipped=\"0\" \
-                    errors=\"1\" failures=\"2\">\n <testsuite tests=\"4\" failures=\"2\">";
-        assert_eq!(junit_count(text, "tests"), Some(9));
-        assert_eq!(junit_count(text, "failures"), Some(2));
-        assert_eq!(junit_count(text, "errors"), Some(1));
+    fn a_junit_report_is_read_test_by_test() {
+        let text = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="n" tests="4" errors="0" failures="1">
+    <testsuite name="crate" tests="4" failures="1">
+        <testcase name="a::passes" classname="crate" time="0.1">
+        </testcase>
+        <testcase name="a::passes_again" classname="crate" time="0.1">
+            <flakyFailure type="test failure">what</flakyFailure>
+        </testcase>
+        <testcase name="a::fails" classname="crate" time="0.1">
+            <failure type="test failure">what</failure>
+            <rerunFailure type="test failure">what</rerunFailure>
+        </testcase>
+        <testcase name="b::passes" classname="crate" time="0.1"/>
+    </testsuite>
+</testsuites>"#;
+        let expected = Tally {
+            passed: 3,
+            failed: vec!["crate a::fails".to_owned()],
+            flaky: vec!["crate a::passes_again".to_owned()],
+        };
+        assert_eq!(read_junit(text), expected);
     }
 }

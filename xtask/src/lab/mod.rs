@@ -52,6 +52,10 @@ impl Job {
         format!("{}-{}", self.suite.name, self.lane)
     }
 
+    fn full_name(&self, scenario: &str) -> String {
+        format!("{}: {scenario}", self.name())
+    }
+
     fn scenarios(&self, patterns: &[String]) -> Vec<&'static Scenario> {
         let wanted = |scenario: &Scenario| {
             let is_named = patterns.iter().any(|pattern| scenario.name.contains(pattern));
@@ -133,7 +137,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
                         Ok(counted) => tally.add(counted),
                         Err(error) => {
                             report::broken(&job.name(), &error);
-                            tally.failed += 1;
+                            tally.failed.push(job.name());
                         }
                     }
                 }
@@ -182,19 +186,23 @@ fn run_one(job: &Job, wishes: Wishes<'_>, payload: &Payload, directory: &Path) -
         .then(|| ONE_CONTAINER.lock().unwrap_or_else(PoisonError::into_inner));
     let Verdict { passed, failed } = boot(job, &job.name(), scenarios, rounds, payload, directory)?;
     if failed.is_empty() || !retry {
-        let failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-        return Ok(Tally { passed, failed, flaky: 0 });
+        let failed = failed.iter().map(|scenario| job.full_name(scenario)).collect();
+        return Ok(Tally { passed, failed, flaky: Vec::new() });
     }
     let name = format!("{}-again", job.name());
     let mut scenarios = job.scenarios(patterns);
     scenarios.retain(|scenario| failed.iter().any(|failed| failed == scenario.name));
     let again = boot(job, &name, scenarios, rounds, payload, directory)?;
-    let holds_now = |scenario: &&String| !again.failed.contains(scenario);
-    for scenario in failed.iter().filter(holds_now) {
-        report::flaky(&name, scenario);
+    let mut tally = Tally { passed: passed + again.passed, ..Tally::default() };
+    for scenario in &failed {
+        if again.failed.contains(scenario) {
+            tally.failed.push(job.full_name(scenario));
+        } else {
+            report::flaky(&name, scenario);
+            tally.flaky.push(job.full_name(scenario));
+        }
     }
-    let failed = u32::try_from(again.failed.len()).unwrap_or(u32::MAX);
-    Ok(Tally { passed: passed + again.passed, failed, flaky: again.passed })
+    Ok(tally)
 }
 
 /// Boots one machine for these scenarios.

@@ -9,20 +9,21 @@ use anyhow::Error;
 /// So much of a console is shown when a scenario failed; the whole file is kept.
 const CONSOLE_LINES: usize = 25;
 
-/// How many held, and how many did not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many tests passed, and which did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u32,
-    pub(crate) failed: u32,
-    /// Of those that held, how many did so only when they were tried again.
-    pub(crate) flaky: u32,
+    /// The names of the tests that failed, each with its lane.
+    pub(crate) failed: Vec<String>,
+    /// The names of those tests that passed only when they were tried again.
+    pub(crate) flaky: Vec<String>,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
-        self.failed += other.failed;
-        self.flaky += other.flaky;
+        self.failed.extend(other.failed);
+        self.flaky.extend(other.flaky);
     }
 }
 
