@@ -131,8 +131,8 @@ fn decision(criterion: &mut Criterion) {
         let mut state = State::new(boot(), settings(), machine.store.load().unwrap());
         let mut seen = Observation::new(now(), sample());
         for id in machine.units.up() {
-            let up = bij_core::UnitStatus::down(id.clone());
-            let up = bij_core::UnitStatus { active_state: bij_core::ActiveState::Active, ..up };
+            let mut up = bij_core::UnitStatus::down(id.clone());
+            up.active_state = bij_core::ActiveState::Active;
             seen.units.insert(id, up);
         }
         let first = decide(&state, &seen);

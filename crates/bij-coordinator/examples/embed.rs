@@ -29,7 +29,11 @@ impl UnitManager for Jobs {
     }
     async fn list(&self) -> Result<Vec<UnitStatus>, UnitError> {
         let up = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let status = |id| UnitStatus { active_state: ActiveState::Active, ..UnitStatus::down(id) };
+        let status = |id| {
+            let mut status = UnitStatus::down(id);
+            status.active_state = ActiveState::Active;
+            status
+        };
         Ok(up.into_iter().map(status).collect())
     }
 }

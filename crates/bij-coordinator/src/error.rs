@@ -9,7 +9,7 @@ use bij_core::{ExperimentId, RunEnd, RunId};
 use bij_definition::DeniedExtra;
 use thiserror::Error;
 
-use crate::policy::{Cycle, Inadmissible};
+use crate::policy::SubmitError;
 
 /// Reason why a request is refused; nothing of it has been carried out.
 #[derive(Clone, Debug, Error)]
@@ -77,16 +77,8 @@ pub enum RequestError {
         source: DeniedExtra,
     },
     /// The run could never start.
-    #[error("{experiment} could never start: {source}")]
-    Inadmissible {
-        /// Experiment that was named.
-        experiment: ExperimentId,
-        /// Reason, with its numbers.
-        source: Inadmissible,
-    },
-    /// Runs would wait for each other for ever.
     #[error(transparent)]
-    Cycle(#[from] Cycle),
+    Submit(#[from] SubmitError),
     /// A dependency names a run or experiment that does not exist.
     #[error("{experiment} cannot wait for {on}: there is no such run, and no such experiment")]
     UnknownDependency {
@@ -147,7 +139,7 @@ impl RequestError {
             Self::NotWaiting { .. } => "put it back into the queue: bij requeue; or bij stop",
             Self::JustStarting { .. } => "try again in a moment",
             Self::NoPosition { .. } => "name another run that waits: bij queue",
-            Self::Inadmissible { source, .. } => source.remedy(),
+            Self::Submit(source) => return source.remedy().map(Cow::Borrowed),
             Self::UnknownDependency { .. } => "see what there is: bij list, bij queue",
             Self::NoSuchGroup { .. } => "set it up: bij groups set NAME --slots N",
             Self::DeclaredGroup(_) => "take it out of coordinator.toml, then bij reload",
@@ -160,11 +152,9 @@ impl RequestError {
             Self::Store(source) if matches!(**source, LedgerError::Replaced(_)) => {
                 "put the file back, or have an empty one made: systemctl restart brain-experiment-coordinator"
             }
-            Self::Definition { .. }
-            | Self::Extras { .. }
-            | Self::Cycle(_)
-            | Self::Nothing
-            | Self::Store(_) => return None,
+            Self::Definition { .. } | Self::Extras { .. } | Self::Nothing | Self::Store(_) => {
+                return None;
+            }
         }))
     }
 }

@@ -65,18 +65,6 @@ fn waiting<'a>(state: &State, run: &'a QueuedRun) -> Result<&'a QueuedRun, Reque
     }
 }
 
-/// Checks that a run of these terms could ever start.
-pub(crate) fn check_admissible(
-    state: &State,
-    seen: &Observation,
-    experiment: &bij_core::ExperimentId,
-    terms: &bij_core::queue::Terms,
-) -> Result<(), RequestError> {
-    state
-        .admissible(terms, seen)
-        .map_err(|source| RequestError::Inadmissible { experiment: experiment.clone(), source })
-}
-
 /// Returns the earliest start that a request sets.
 fn not_before_of(
     state: &State,

@@ -19,6 +19,7 @@ pub const RENDERING: u32 = 9;
 ///
 /// No text contains a NUL byte, so each can be an argument, a variable or a path.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ExperimentSpec {
     /// The name of the experiment.
     pub id: ExperimentId,

@@ -181,8 +181,9 @@ pub struct Resources {
     pub memory_pressure: Option<Percent>,
 }
 
-/// The status of an experiment's unit.
+/// The status of an experiment's unit. A unit manager creates it with [`down`](Self::down) and sets what it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnitStatus {
     /// The experiment of the unit.
     pub id: ExperimentId,

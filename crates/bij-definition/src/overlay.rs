@@ -221,8 +221,10 @@ impl SpecOverlay {
 
     /// Returns the definition that has the extras and nothing else.
     fn to_spec(&self) -> ExperimentSpec {
-        let Self { config, environment, limits } = self.clone();
-        ExperimentSpec { config, environment, limits, ..older::scratch() }
+        let mut spec = older::scratch();
+        Self { config: spec.config, environment: spec.environment, limits: spec.limits } =
+            self.clone();
+        spec
     }
 
     fn from_spec(spec: ExperimentSpec) -> Self {

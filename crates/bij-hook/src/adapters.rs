@@ -14,7 +14,7 @@ use bij_systemd::experiment::{
 };
 use bij_systemd::{JournalEnd, RuntimeScope, UnitName};
 
-use crate::{HookJournal, HookJournalError, HookManager, ManagerError};
+use crate::{HookJournal, HookJournalError, HookManager, HookManagerError};
 
 /// The service manager that called this hook; connected at the first call.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Systemd {
         }
     }
 
-    fn view(&self) -> Result<&HookView, ManagerError> {
+    fn view(&self) -> Result<&HookView, HookManagerError> {
         self.ensure_here()?;
         Ok(self.view.get_or_init(|| HookView::connect(self.scope)))
     }
@@ -46,37 +46,37 @@ impl Systemd {
     }
 
     /// Returns the state of the coordinator's unit.
-    pub(crate) fn coordinator_state(&self) -> Result<ServiceState, ManagerError> {
+    pub(crate) fn coordinator_state(&self) -> Result<ServiceState, HookManagerError> {
         self.view()?.service_state(crate::admit::COORDINATOR).map_err(failed)
     }
 
-    fn ensure_here(&self) -> Result<(), ManagerError> {
-        if self.is_foreign { Err(ManagerError(FOREIGN_ROOT.into())) } else { Ok(()) }
+    fn ensure_here(&self) -> Result<(), HookManagerError> {
+        if self.is_foreign { Err(HookManagerError(FOREIGN_ROOT.into())) } else { Ok(()) }
     }
 }
 
-fn failed(error: bij_systemd::experiment::HookViewError) -> ManagerError {
-    ManagerError(Box::new(error))
+fn failed(error: bij_systemd::experiment::HookViewError) -> HookManagerError {
+    HookManagerError(Box::new(error))
 }
 
 impl HookManager for Systemd {
-    fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, ManagerError> {
+    fn facts(&self, id: &ExperimentId) -> Result<UnitFacts, HookManagerError> {
         self.view()?.unit_facts(id).map_err(failed)
     }
 
-    fn stop(&self, id: &ExperimentId) -> Result<(), ManagerError> {
+    fn stop(&self, id: &ExperimentId) -> Result<(), HookManagerError> {
         self.view()?.stop(id).map_err(failed)
     }
 
-    fn reload(&self) -> Result<(), ManagerError> {
+    fn reload(&self) -> Result<(), HookManagerError> {
         self.view()?.reload().map_err(failed)
     }
 
-    fn has_loaded_experiments(&self) -> Result<bool, ManagerError> {
+    fn has_loaded_experiments(&self) -> Result<bool, HookManagerError> {
         self.view()?.has_loaded_experiments().map_err(failed)
     }
 
-    fn is_stopping(&self) -> Result<bool, ManagerError> {
+    fn is_stopping(&self) -> Result<bool, HookManagerError> {
         self.ensure_here()?;
         // A user's manager also stops with the session, so ask PID 1.
         HookView::connect(RuntimeScope::System).is_stopping().map_err(failed)

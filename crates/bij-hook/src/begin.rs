@@ -23,7 +23,7 @@ use crate::attempt_record::{AttemptNumbers, AttemptRecord};
 use crate::own_cgroup::read_counters;
 use crate::runnable::{command_obstacle, directory_obstacle};
 use crate::start_limit::{self, ClockReading, attempts_in_boot};
-use crate::{HookContext, HookJournal, HookManager, ManagerError, RenderError};
+use crate::{HookContext, HookJournal, HookManager, HookManagerError, RenderError};
 
 pub use environment::OwnerError;
 
@@ -48,7 +48,7 @@ pub enum BeginError {
     HostContext(#[from] HostContextError),
     /// The definition has changed, and the service manager could not be asked to reload.
     #[error("the definition has changed, but the service manager has not reloaded it")]
-    Reload(#[from] ManagerError),
+    Reload(#[from] HookManagerError),
     /// The machine lacks something that the definition names.
     #[error("{0}")]
     Obstacle(Obstacle),

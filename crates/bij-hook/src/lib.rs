@@ -53,7 +53,7 @@ pub use arguments::{ArgumentsError, HookArguments, Verb};
 pub use attempt_record::{AttemptNumbers, AttemptRecord, read_order};
 pub use begin::{BeginError, Begun, OwnerError};
 pub use end::{EndError, Ended};
-pub use hook_context::{HookContext, HookJournal, HookJournalError, HookManager, ManagerError};
+pub use hook_context::{HookContext, HookJournal, HookJournalError, HookManager, HookManagerError};
 pub use hook_env::HookEnv;
 pub use logging::{LoggedUnit, start_logging};
 pub use own_cgroup::note_leftovers;

@@ -17,7 +17,7 @@ use bij_systemd::experiment::UnitFacts;
 
 use crate::{
     BeginError, Begun, EndError, Ended, HookContext, HookEnv, HookJournal, HookJournalError,
-    HookManager, ManagerError,
+    HookManager, HookManagerError,
 };
 
 /// At most one definition with its stamp, and whether reading it fails.
@@ -69,30 +69,30 @@ impl FakeManager {
         *self.rendered.borrow_mut() = stamp.map(str::to_owned);
     }
 
-    fn ask(&self) -> Result<(), ManagerError> {
+    fn ask(&self) -> Result<(), HookManagerError> {
         self.asked.set(self.asked.get() + 1);
         if self.mute.get() {
-            return Err(ManagerError("no such socket".into()));
+            return Err(HookManagerError("no such socket".into()));
         }
         Ok(())
     }
 }
 
 impl HookManager for FakeManager {
-    fn facts(&self, _: &ExperimentId) -> Result<UnitFacts, ManagerError> {
+    fn facts(&self, _: &ExperimentId) -> Result<UnitFacts, HookManagerError> {
         self.ask()?;
         let mut facts = self.facts.borrow().clone();
         facts.stamp.clone_from(&self.stamp.borrow());
         Ok(facts)
     }
 
-    fn stop(&self, _: &ExperimentId) -> Result<(), ManagerError> {
+    fn stop(&self, _: &ExperimentId) -> Result<(), HookManagerError> {
         self.ask()?;
         self.stops.set(self.stops.get() + 1);
         Ok(())
     }
 
-    fn reload(&self) -> Result<(), ManagerError> {
+    fn reload(&self) -> Result<(), HookManagerError> {
         self.ask()?;
         self.reloads.set(self.reloads.get() + 1);
         if self.renders.get() {
@@ -101,12 +101,12 @@ impl HookManager for FakeManager {
         Ok(())
     }
 
-    fn has_loaded_experiments(&self) -> Result<bool, ManagerError> {
+    fn has_loaded_experiments(&self) -> Result<bool, HookManagerError> {
         self.ask()?;
         Ok(self.has_loaded.get())
     }
 
-    fn is_stopping(&self) -> Result<bool, ManagerError> {
+    fn is_stopping(&self) -> Result<bool, HookManagerError> {
         self.ask()?;
         Ok(self.stopping.get())
     }

@@ -107,22 +107,18 @@ impl SupervisedState {
 
     /// Converts the state into the type of the port.
     pub(crate) fn into_unit_status(self) -> UnitStatus {
-        UnitStatus {
-            id: self.id,
-            active_state: self.active,
-            sub_state: self.sub,
-            result: self.result,
-            main_pid: self.main_pid,
-            invocation: self.invocation,
-            since: Some(self.since),
-            restarts: Some(self.restarts),
-            start_due: false,
-            frozen: self.frozen,
-            enabled: None,
-            masked: false,
-            status_text: self.status_text,
-            resources: self.usage.map(Resources::from).unwrap_or_default(),
-        }
+        let mut status = UnitStatus::down(self.id);
+        status.active_state = self.active;
+        status.sub_state = self.sub;
+        status.result = self.result;
+        status.main_pid = self.main_pid;
+        status.invocation = self.invocation;
+        status.since = Some(self.since);
+        status.restarts = Some(self.restarts);
+        status.frozen = self.frozen;
+        status.status_text = self.status_text;
+        status.resources = self.usage.map(Resources::from).unwrap_or_default();
+        status
     }
 
     /// Writes the state file, which outlives the supervisor.

@@ -265,13 +265,13 @@ impl UnitManager for SimUnits {
         state.check("list experiments")?;
         let loaded = state.units.iter().filter(|(_, unit)| unit.is_loaded());
         // What takes a call for each unit is not listed.
-        let row = |status: UnitStatus| UnitStatus {
-            result: None,
-            main_pid: None,
-            since: None,
-            restarts: None,
-            status_text: None,
-            ..status
+        let row = |mut status: UnitStatus| {
+            status.result = None;
+            status.main_pid = None;
+            status.since = None;
+            status.restarts = None;
+            status.status_text = None;
+            status
         };
         Ok(loaded.map(|(id, _)| row(state.status(id))).collect())
     }

@@ -34,7 +34,7 @@ pub use journal::{
     JournalFilter, JournalStopper, OldestEntry,
 };
 pub use manager::{
-    CpuSet, KillWhom, ListedUnit, Manager, ManagerAddress, Property, PropertyValue, StartedUnit,
+    KillWhom, ListedUnit, Manager, ManagerAddress, Property, PropertyValue, StartedUnit,
     UnitDetails, UnitFileChange, UnitFileLife, UnitFilter,
 };
 pub use scope::RuntimeScope;

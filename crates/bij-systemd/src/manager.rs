@@ -22,7 +22,7 @@ use crate::{ManagerError, RuntimeScope, UnitName};
 
 pub use details::UnitDetails;
 pub use list::{ListedUnit, UnitFilter};
-pub use property::{CpuSet, Property, PropertyValue};
+pub use property::{Property, PropertyValue};
 pub use start::StartedUnit;
 pub use unit_files::{UnitFileChange, UnitFileLife};
 

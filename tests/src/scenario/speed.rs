@@ -19,6 +19,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         time_limit: Duration::from_secs(180),
         ..Scenario::new("speed_of_starting", &[Lane::Machine], of_starting)
     },
+    Scenario {
+        time_limit: Duration::from_secs(180),
+        ..Scenario::new("speed_of_any_unit", &[Lane::Machine], of_any_unit)
+    },
 ];
 
 /// Loaded instances.
@@ -66,6 +70,70 @@ fn of_looking(guest: &Guest) -> Result<Next, Failure> {
         "bij status of one: {status:.1?}, {:.2} x systemctl show",
         ratio(status, show)
     ));
+    Ok(Next::Done)
+}
+
+/// The client's examples beside systemd's own programs, each a whole process: a list of a thousand running units with
+/// their figures, the status of one, and a transient service from its start to its end.
+fn of_any_unit(guest: &Guest) -> Result<Next, Failure> {
+    let template = "/run/systemd/system/speed-any@.service";
+    let unit = "[Service]\nType=simple\nExecStart=/bin/sleep 600\n";
+    write(Path::new(template), unit)?;
+    run("systemctl", ["daemon-reload"])?.success()?;
+    let names: Vec<String> =
+        (1..=LOADED).map(|number| format!("speed-any@{number}.service")).collect();
+    let start = ["start", "--no-block"].into_iter().chain(names.iter().map(String::as_str));
+    run("systemctl", start)?.success()?;
+    guest.wait_for("a thousand units", Duration::from_secs(60), || {
+        let last = run("systemctl", ["list-jobs", "--no-legend"])?;
+        Ok((!last.stdout().contains("speed-any@")).then_some(()))
+    })?;
+    let measured = figures_of_any_unit(guest);
+    run("systemctl", ["stop", "speed-any@*.service"])?.success()?;
+    std::fs::remove_file(template).map_err(|error| Failure::new(format!("{template}: {error}")))?;
+    run("systemctl", ["daemon-reload"])?.success()?;
+    measured
+}
+
+/// What the transient service of the example has, for systemd-run.
+const AS_IN_EXAMPLE: [&str; 12] = [
+    "MemoryMax=64M",
+    "MemorySwapMax=0",
+    "NoNewPrivileges=yes",
+    "PrivateTmp=yes",
+    "PrivateDevices=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectControlGroups=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "ProtectSystem=strict",
+    "ProtectHome=yes",
+];
+
+fn figures_of_any_unit(guest: &Guest) -> Result<Next, Failure> {
+    let (ours, one) = ("/usr/lib/bij-lab/list-units", "speed-any@1.service");
+    let listed = run(ours, ["speed-any@*.service"])?.success()?;
+    let count = listed.stdout().lines().filter(|line| line.contains(" active ")).count();
+    ensure!(count == LOADED, "{count} of {LOADED} running units are listed");
+    let mut systemd_run = vec!["systemd-run", "--wait", "--quiet", "--service-type=exec"];
+    systemd_run.extend(AS_IN_EXAMPLE.iter().flat_map(|property| ["-p", *property]));
+    systemd_run.push("/bin/true");
+    let transient = ["/usr/lib/bij-lab/limited-service", "speed-run.service", "64M", "/bin/true"];
+    let pairs: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "a list of 1,000 running units with memory and processor time",
+            &[ours, "speed-any@*.service"],
+            &["systemctl", "list-units", "--all", "--no-pager", "speed-any@*.service"],
+        ),
+        ("the status of one", &[ours, "--show", one], &["systemctl", "show", one]),
+        ("a transient service of /bin/true, awaited", &transient, &systemd_run),
+    ];
+    for (what, ours, theirs) in pairs {
+        let (own, their) = (median(ours)?, median(theirs)?);
+        let ratio = own.as_secs_f64() / their.as_secs_f64();
+        guest.tell(format!("{what}: {own:.1?}, {ratio:.2} x {} {}", theirs[0], theirs[1]));
+    }
     Ok(Next::Done)
 }
 

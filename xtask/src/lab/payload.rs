@@ -94,7 +94,8 @@ impl Payload {
 /// crates that make control groups.
 fn install_tests(linking: Linking, tree: &Path) -> Result<()> {
     for program in stage::build_tests(linking, "bij-systemd")? {
-        const WANTED: [&str; 4] = ["real_systemd", "any_unit", "watch_unit", "limited_service"];
+        const WANTED: [&str; 5] =
+            ["real_systemd", "any_unit", "watch_unit", "limited_service", "list_units"];
         if WANTED.contains(&program.name.as_str()) {
             let name = program.name.replace('_', "-");
             stage::install(&program.path, &tree.join("usr/lib/bij-lab").join(name), 0o755)?;

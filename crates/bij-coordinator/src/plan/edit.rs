@@ -4,9 +4,9 @@ use bij_core::port::Change;
 use bij_core::queue::{Dependency, QueuedRun};
 use bij_core::request::Edit;
 
-use super::{Plan, check_admissible, check_group, not_before_of, waiting};
+use super::{Plan, check_group, not_before_of, waiting};
 use crate::RequestError;
-use crate::policy::{Joining, Observation, State, find_cycle};
+use crate::policy::{Joining, Observation, State, SubmitError, find_cycle};
 
 /// Returns what a change of a run's terms changes. `unknown` is a dependency of the new terms that does not exist.
 ///
@@ -40,8 +40,9 @@ pub(crate) fn edit(
     if let Some(after) = after {
         terms.after.clone_from(after);
         let (experiment, after) = (&run.experiment, &terms.after);
-        find_cycle(state, &[Joining { run: Some(&run), experiment, after }])?;
+        find_cycle(state, &[Joining { run: Some(&run), experiment, after }])
+            .map_err(SubmitError::from)?;
     }
-    check_admissible(state, seen, &run.experiment, &terms)?;
+    state.check_admissible(&run.experiment, &terms, seen)?;
     Ok(Plan::change(Change::Edit { run, terms: Box::new(terms), by: by.to_owned() }))
 }

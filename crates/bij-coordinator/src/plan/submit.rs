@@ -8,9 +8,9 @@ use bij_core::spec::ExperimentSpec;
 use bij_core::{ExperimentId, Requester, RunNumber};
 use bij_definition::{DeniedExtra, SourceFile, SpecOverlay, check_extras as denied_by_policy};
 
-use super::{check_admissible, check_group, not_before_of};
+use super::{check_group, not_before_of};
 use crate::entry_writer::EntryWriter;
-use crate::policy::{Joining, Observation, State, decide, find_cycle};
+use crate::policy::{Joining, Observation, State, SubmitError, decide, find_cycle};
 use crate::{RequestError, SubmitRequest, terms};
 
 /// Largest number of runs in one submission: they share a transaction, for which all others wait.
@@ -78,7 +78,7 @@ impl SubmissionPlanner<'_> {
             .iter()
             .map(|it| Joining { run: None, experiment: &it.experiment, after: &it.terms.after })
             .collect();
-        Ok(find_cycle(self.state, &joining)?)
+        Ok(find_cycle(self.state, &joining).map_err(SubmitError::from)?)
     }
 
     /// Returns the definition's terms with the request's laid over them, as far as the caller may change them.
@@ -117,7 +117,7 @@ impl SubmissionPlanner<'_> {
         terms.after = after.clone().unwrap_or(terms.after);
         terms.not_before = not_before_of(state, seen, *not_before, *delay);
         terms.now = *now;
-        check_admissible(state, seen, experiment, &terms)?;
+        state.check_admissible(experiment, &terms, seen)?;
         Ok(terms)
     }
 

@@ -10,7 +10,7 @@ use bij_core::request::{Admission, WaitReason};
 use bij_core::spec::ExperimentSpec;
 
 use super::{Observation, State, UntrackedUnit, closed_gates, requeue_first, thermal_gate};
-use crate::{RequestError, StartRequest};
+use crate::StartRequest;
 
 /// What a start that was requested elsewhere is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,10 +82,9 @@ pub(crate) fn submission(
         );
         return Err(Admission::refused(None, text));
     }
-    if let Err(source) = state.admissible(&terms, seen) {
-        let remedy = source.remedy();
-        let error = RequestError::Inadmissible { experiment: experiment.clone(), source };
-        return Err(Admission::refused(None, format!("{error}; {remedy}")));
+    if let Err(error) = state.check_admissible(experiment, &terms, seen) {
+        let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        return Err(Admission::refused(None, format!("{error}{remedy}")));
     }
     Ok(Submission {
         experiment: experiment.clone(),

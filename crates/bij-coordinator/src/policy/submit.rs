@@ -26,6 +26,16 @@ pub enum SubmitError {
     NoNumberLeft(ExperimentId),
 }
 
+impl SubmitError {
+    /// Returns a remedy, if one is known, as a fragment.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Inadmissible { source, .. } => Some(source.remedy()),
+            Self::Cycle(_) | Self::NoNumberLeft(_) => None,
+        }
+    }
+}
+
 impl State {
     /// Adds a run to the queue, behind all others of its priority, and returns it with its number and position.
     ///
@@ -41,10 +51,7 @@ impl State {
         seen: &Observation,
     ) -> Result<&QueuedRun, SubmitError> {
         let Submission { experiment, terms, .. } = submission;
-        self.admissible(terms, seen).map_err(|source| SubmitError::Inadmissible {
-            experiment: experiment.clone(),
-            source,
-        })?;
+        self.check_admissible(experiment, terms, seen)?;
         find_cycle(self, &[Joining { run: None, experiment, after: &terms.after }])?;
         let newest = self.numbers.get(experiment).copied().unwrap_or(RunNumber(0));
         if self.newest_number(experiment).max(newest) == RunNumber(u32::MAX) {
@@ -58,10 +65,16 @@ impl State {
     /// observed machine.
     ///
     /// # Errors
-    /// [`Inadmissible`] with the numbers that rule it out.
-    pub fn admissible(&self, terms: &Terms, seen: &Observation) -> Result<(), Inadmissible> {
+    /// [`SubmitError::Inadmissible`] with the numbers that rule it out.
+    pub fn check_admissible(
+        &self,
+        experiment: &ExperimentId,
+        terms: &Terms,
+        seen: &Observation,
+    ) -> Result<(), SubmitError> {
         let total = seen.sample.memory_total.as_ref().ok().copied();
         admissible(terms, &self.settings, total, &seen.power)
+            .map_err(|source| SubmitError::Inadmissible { experiment: experiment.clone(), source })
     }
 
     /// Adds a run that was checked, with a number above `newest` and those of the queued runs.

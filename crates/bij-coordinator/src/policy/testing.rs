@@ -167,11 +167,9 @@ impl World {
     }
 
     pub(super) fn unit(&mut self, id: &str, active_state: &ActiveState, sub_state: &str) {
-        let status = UnitStatus {
-            active_state: active_state.clone(),
-            sub_state: SubState::from(sub_state),
-            ..UnitStatus::down(experiment(id))
-        };
+        let mut status = UnitStatus::down(experiment(id));
+        status.active_state = active_state.clone();
+        status.sub_state = SubState::from(sub_state);
         self.seen.units.insert(experiment(id), status);
     }
 

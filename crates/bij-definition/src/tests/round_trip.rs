@@ -157,15 +157,16 @@ fn rest(spec: ExperimentSpec) -> impl Strategy<Value = ExperimentSpec> {
         ExtrasPolicy { environment, config, ..ExtrasPolicy::default() }
     });
     (gpu, stop, health, thermal, power, sandbox, policy).prop_map(
-        move |(gpu, stop, health, thermal, power, sandbox, policy)| ExperimentSpec {
-            gpu,
-            stop,
-            health,
-            thermal,
-            power,
-            sandbox,
-            policy,
-            ..spec.clone()
+        move |(gpu, stop, health, thermal, power, sandbox, policy)| {
+            let mut spec = spec.clone();
+            spec.gpu = gpu;
+            spec.stop = stop;
+            spec.health = health;
+            spec.thermal = thermal;
+            spec.power = power;
+            spec.sandbox = sandbox;
+            spec.policy = policy;
+            spec
         },
     )
 }
@@ -182,19 +183,15 @@ fn legal_spec() -> impl Strategy<Value = ExperimentSpec> {
         (limits(), queue(), restart()),
     )
         .prop_map(|(description, command, config, directory, user, variables, writable, more)| {
-            let (limits, queue, restart) = more;
-            ExperimentSpec {
-                description,
-                config,
-                directory,
-                user,
-                environment: variables.into_iter().collect::<BTreeMap<_, _>>(),
-                writable: writable.into_iter().collect(),
-                limits,
-                queue,
-                restart,
-                ..ExperimentSpec::new(id("x"), command)
-            }
+            let mut spec = ExperimentSpec::new(id("x"), command);
+            (spec.limits, spec.queue, spec.restart) = more;
+            spec.description = description;
+            spec.config = config;
+            spec.directory = directory;
+            spec.user = user;
+            spec.environment = variables.into_iter().collect::<BTreeMap<_, _>>();
+            spec.writable = writable.into_iter().collect();
+            spec
         })
         .prop_flat_map(rest)
 }

@@ -2,8 +2,8 @@
 
 use bij_core::port::Started;
 use bij_core::{
-    ActiveState, ExperimentId, InvocationId, MonotonicTime, Outcome, Resources, ServiceResult,
-    StartLimit, SubState, Timestamp, UnitStatus,
+    ActiveState, ExperimentId, InvocationId, MonotonicTime, Outcome, ServiceResult, StartLimit,
+    SubState, Timestamp, UnitStatus,
 };
 
 use super::job::{JobId, JobResult};
@@ -376,21 +376,17 @@ impl Unit {
         };
         // Each attempt has its own pid, as a process does.
         let pid = || u32::try_from(self.attempts_begun).ok()?.checked_add(1_000);
-        UnitStatus {
-            id: id.clone(),
-            active_state,
-            sub_state,
-            result: self.result.clone().filter(|_| !self.has_process()),
-            main_pid: self.has_process().then(pid).flatten(),
-            invocation: self.invocation.filter(|_| self.is_loaded()),
-            since: i64::try_from(self.since.as_micros()).ok().map(Timestamp::from_micros),
-            restarts: Some(self.restarts),
-            start_due: false,
-            frozen: self.restraints.is_frozen(),
-            enabled: Some(enabled),
-            masked: false,
-            status_text: None,
-            resources: Resources { cpu_quota: self.restraints.quota(), ..Resources::default() },
-        }
+        let mut status = UnitStatus::down(id.clone());
+        status.active_state = active_state;
+        status.sub_state = sub_state;
+        status.result = self.result.clone().filter(|_| !self.has_process());
+        status.main_pid = self.has_process().then(pid).flatten();
+        status.invocation = self.invocation.filter(|_| self.is_loaded());
+        status.since = i64::try_from(self.since.as_micros()).ok().map(Timestamp::from_micros);
+        status.restarts = Some(self.restarts);
+        status.frozen = self.restraints.is_frozen();
+        status.enabled = Some(enabled);
+        status.resources.cpu_quota = self.restraints.quota();
+        status
     }
 }

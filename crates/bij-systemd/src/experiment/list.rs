@@ -24,23 +24,17 @@ pub(super) fn statuses(
     let enabled = dirs.enabled();
     let status = |unit: ListedUnit| {
         let id = unit.name.experiment()?;
-        Some(UnitStatus {
-            enabled: Some(enabled.contains(&id)),
-            // A unit that is down has no stop job, so its job is a start.
-            start_due: unit.active_state.is_down() && unit.has_job,
-            active_state: unit.active_state,
-            sub_state: unit.sub_state,
-            result: None,
-            main_pid: None,
-            invocation: dirs.invocation(unit.name.as_str()),
-            since: None,
-            restarts: None,
-            frozen: unit.is_frozen == Some(true),
-            masked: unit.load_state == LoadState::Masked,
-            status_text: None,
-            resources: unit.resources,
-            id,
-        })
+        let mut status = UnitStatus::down(id);
+        status.enabled = Some(enabled.contains(&status.id));
+        // A unit that is down has no stop job, so its job is a start.
+        status.start_due = unit.active_state.is_down() && unit.has_job;
+        status.active_state = unit.active_state;
+        status.sub_state = unit.sub_state;
+        status.invocation = dirs.invocation(unit.name.as_str());
+        status.frozen = unit.is_frozen == Some(true);
+        status.masked = unit.load_state == LoadState::Masked;
+        status.resources = unit.resources;
+        Some(status)
     };
     let units = list_rows(rows, cgroups, own_group, Some(SLICE));
     let mut statuses: Vec<_> = units.into_iter().filter_map(status).collect();

@@ -192,25 +192,24 @@ fn is_down(properties: &UnitProperties) -> bool {
 }
 
 fn status(id: &ExperimentId, properties: &UnitProperties, resources: Resources) -> UnitStatus {
-    UnitStatus {
-        id: id.clone(),
-        // A unit that is down has no stop job, so its job is a start.
-        start_due: is_down(properties) && properties.job().is_some(),
-        active_state: properties.active_state(),
-        frozen: properties.is_frozen() == Some(true),
-        masked: properties.text("LoadState") == Some("masked"),
-        sub_state: properties.sub_state(),
-        result: service_result(properties),
-        main_pid: properties.u32("MainPID").filter(|pid| *pid > 0),
-        invocation: properties.invocation(),
-        since: entered_at(properties),
-        restarts: properties.u32("NRestarts"),
-        enabled: properties
-            .text("UnitFileState")
-            .map(|state| matches!(state, "enabled" | "enabled-runtime")),
-        status_text: properties.text("StatusText").map(ToOwned::to_owned),
-        resources,
-    }
+    let mut status = UnitStatus::down(id.clone());
+    // A unit that is down has no stop job, so its job is a start.
+    status.start_due = is_down(properties) && properties.job().is_some();
+    status.active_state = properties.active_state();
+    status.frozen = properties.is_frozen() == Some(true);
+    status.masked = properties.text("LoadState") == Some("masked");
+    status.sub_state = properties.sub_state();
+    status.result = service_result(properties);
+    status.main_pid = properties.u32("MainPID").filter(|pid| *pid > 0);
+    status.invocation = properties.invocation();
+    status.since = entered_at(properties);
+    status.restarts = properties.u32("NRestarts");
+    status.enabled = properties
+        .text("UnitFileState")
+        .map(|state| matches!(state, "enabled" | "enabled-runtime"));
+    status.status_text = properties.text("StatusText").map(ToOwned::to_owned);
+    status.resources = resources;
+    status
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bij_core::spec::CpuSet;
 use bij_core::{Bytes, CpuQuota, Limit, TimeSpan};
 use zbus::{OwnedVariant, Variant};
 
@@ -48,26 +49,6 @@ pub enum PropertyValue {
     Bytes(Vec<u8>),
     /// A value of another type, as text for people; it can only be read.
     Other(String),
-}
-
-/// A set of processors or memory nodes, as of `AllowedCPUs=`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuSet {
-    bits: Vec<u8>,
-}
-
-impl FromIterator<u16> for CpuSet {
-    fn from_iter<I: IntoIterator<Item = u16>>(numbers: I) -> Self {
-        let mut bits = Vec::new();
-        for number in numbers {
-            let at = usize::from(number / 8);
-            if bits.len() <= at {
-                bits.resize(at + 1, 0);
-            }
-            bits[at] |= 1 << (number % 8);
-        }
-        Self { bits }
-    }
 }
 
 impl Property {
@@ -123,8 +104,8 @@ impl Property {
     }
 
     /// The processors that the unit may use: `AllowedCPUs=`, since systemd 244 and on cgroup v2.
-    pub fn allowed_cpus(cpus: CpuSet) -> Self {
-        Self::new("AllowedCPUs", PropertyValue::Bytes(cpus.bits))
+    pub fn allowed_cpus(cpus: &CpuSet) -> Self {
+        Self::new("AllowedCPUs", PropertyValue::Bytes(bit_mask(cpus)))
     }
 
     /// The limit of tasks, processes and threads together: `TasksMax=`.
@@ -161,6 +142,17 @@ impl Property {
         };
         (&self.name, value)
     }
+}
+
+/// Returns a set as systemd takes it: bit 0 of the first byte is processor 0.
+fn bit_mask(cpus: &CpuSet) -> Vec<u8> {
+    let mut mask = Vec::new();
+    for cpu in cpus.iter() {
+        let byte = usize::from(cpu / 8);
+        mask.resize(mask.len().max(byte + 1), 0);
+        mask[byte] |= 1 << (cpu % 8);
+    }
+    mask
 }
 
 impl From<&OwnedVariant> for PropertyValue {

@@ -45,25 +45,42 @@ impl Manager {
 
     async fn start_by(&self, unit: &UnitName, kind: JobKind) -> Result<StartedUnit, ManagerError> {
         let request = JobRequest::subscribe(&self.bus, unit).await?;
+        let read = async |ended| self.started(unit, ended?).await;
+        self.run_pinned(unit, request, kind, async {}, read).await?
+    }
+
+    /// Runs a job to its end while the unit stays loaded, and returns what `read` makes of it. What is sent by `before`
+    /// goes first, and nothing waits for its answer alone.
+    ///
+    /// systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded; without
+    /// the right to one the result is less exact.
+    pub(crate) async fn run_pinned<T>(
+        &self,
+        unit: &UnitName,
+        request: JobRequest<'_>,
+        kind: JobKind,
+        before: impl Future<Output = ()>,
+        read: impl AsyncFnOnce(Result<JobSuccess, ManagerError>) -> T,
+    ) -> Result<T, ManagerError> {
         let operation = Operation::on_instance("pin", unit)?;
         let manager = self.bus.manager().await?;
-        // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded;
-        // without the right to one the result is less exact.
-        let pin = call(operation.clone(), manager.ref_unit(unit.as_str()));
-        let (pinned, job) = tokio::join!(biased; pin, request.send(kind, JobMode::default()));
-        let result = match job {
+        // The calls are sent in the order in which they are polled here.
+        let ((), pinned, job) = tokio::join!(
+            biased;
+            before,
+            call(operation.clone(), manager.ref_unit(unit.as_str())),
+            request.send(kind, JobMode::Replace),
+        );
+        let ended = match job {
             Ok(job) => request.wait(kind, &job).await,
             Err(error) => Err(error),
         };
-        let started = match result {
-            Ok(success) => self.started(unit, success).await,
-            Err(error) => Err(error),
-        };
+        let result = read(ended).await;
         if pinned.is_ok() {
             // If this fails, the reference ends with the connection.
             let _ = call(operation, manager.unref_unit(unit.as_str())).await;
         }
-        started
+        Ok(result)
     }
 
     /// Reads what became of a start whose job has ended with this result.

@@ -7,6 +7,7 @@
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use bij_core::spec::CpuSet;
 use zbus::{Connection, Guid, OwnedVariant, connection, fdo};
 
 use super::*;
@@ -99,6 +100,6 @@ async fn errors_of_the_manager_are_typed() {
 
 #[test]
 fn a_set_of_processors_is_written_as_a_mask() {
-    let cpus: CpuSet = [0, 9, 1].into_iter().collect();
-    assert_eq!(Property::allowed_cpus(cpus).value(), &PropertyValue::Bytes(vec![0b11, 0b10]));
+    let cpus: CpuSet = "0,9,1".parse().unwrap();
+    assert_eq!(Property::allowed_cpus(&cpus).value(), &PropertyValue::Bytes(vec![0b11, 0b10]));
 }

@@ -2,6 +2,7 @@
 
 use bij_api::{Refusal, RefusalKind};
 use bij_coordinator::RequestError;
+use bij_coordinator::policy::SubmitError;
 use bij_core::error_chain;
 use bij_core::port::FindError;
 
@@ -28,7 +29,7 @@ fn kind(error: &RequestError) -> RefusalKind {
         }
         E::Definition { .. }
         | E::Extras { .. }
-        | E::Cycle(_)
+        | E::Submit(SubmitError::Cycle(_))
         | E::UnknownDependency { .. }
         | E::NoSlots(_)
         | E::Nothing
@@ -39,7 +40,7 @@ fn kind(error: &RequestError) -> RefusalKind {
         | E::NoPosition { .. }
         | E::PowerInUse { .. }
         | E::DeclaredGroup(_)
-        | E::Inadmissible { .. } => RefusalKind::Impossible,
+        | E::Submit(_) => RefusalKind::Impossible,
         E::DeniedExtra { .. } => RefusalKind::Denied,
         E::Store(_) => RefusalKind::Store,
         _ => RefusalKind::Trouble,

@@ -52,28 +52,23 @@ fn id() -> ExperimentId {
 }
 
 pub(crate) fn running() -> ExperimentFacts {
-    let unit = UnitStatus {
-        id: id(),
-        active_state: ActiveState::Active,
-        sub_state: SubState::Running,
-        result: Some(ServiceResult::Success),
-        main_pid: Some(4711),
-        invocation: Some(InvocationId::from_bytes([2; 16])),
-        since: Some("2026-11-23T22:01:02Z".parse().unwrap()),
-        restarts: Some(1),
-        start_due: false,
-        frozen: false,
-        enabled: Some(true),
-        masked: false,
-        status_text: Some("epoch 3\x1b[2J".to_owned()),
-        resources: Resources {
-            memory_current: Some(Bytes::new(48 << 20)),
-            memory_peak: Some(Bytes::new(50 << 20)),
-            memory_max: Some(Limit::At(Bytes::new(64 << 20))),
-            cpu_usage_nsec: Some(80_345_000_000),
-            cpu_quota: Some(Limit::At("150%".parse().unwrap())),
-            memory_pressure: None,
-        },
+    let mut unit = UnitStatus::down(id());
+    unit.active_state = ActiveState::Active;
+    unit.sub_state = SubState::Running;
+    unit.result = Some(ServiceResult::Success);
+    unit.main_pid = Some(4711);
+    unit.invocation = Some(InvocationId::from_bytes([2; 16]));
+    unit.since = Some("2026-11-23T22:01:02Z".parse().unwrap());
+    unit.restarts = Some(1);
+    unit.enabled = Some(true);
+    unit.status_text = Some("epoch 3\x1b[2J".to_owned());
+    unit.resources = Resources {
+        memory_current: Some(Bytes::new(48 << 20)),
+        memory_peak: Some(Bytes::new(50 << 20)),
+        memory_max: Some(Limit::At(Bytes::new(64 << 20))),
+        cpu_usage_nsec: Some(80_345_000_000),
+        cpu_quota: Some(Limit::At("150%".parse().unwrap())),
+        memory_pressure: None,
     };
     let tally = Tally {
         attempts: 2,

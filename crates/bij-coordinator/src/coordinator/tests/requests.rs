@@ -7,6 +7,7 @@ use bij_sim::{Script, ScriptedEnd};
 
 use super::machine::*;
 use crate::RequestError;
+use crate::policy::SubmitError;
 
 /// One that runs and three that wait.
 fn machine() -> Machine {
@@ -134,7 +135,7 @@ fn terms_are_edited_within_the_same_bounds_as_a_submission() {
     let acted = edit("a", Edit { after: after("b"), ..Edit::default() }).unwrap();
     assert!(acted.changed);
     let circle = edit("b", Edit { after: after("a"), ..Edit::default() }).unwrap_err();
-    assert!(matches!(circle, RequestError::Cycle(_)), "{circle}");
+    assert!(matches!(circle, RequestError::Submit(SubmitError::Cycle(_))), "{circle}");
     let group = Edit { group: "gpus".parse().ok(), ..Edit::default() };
     assert!(matches!(edit("a", group), Err(RequestError::NoSuchGroup { .. })));
     let running = edit("r", Edit { priority: Some(3), ..Edit::default() });

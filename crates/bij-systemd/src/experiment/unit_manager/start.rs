@@ -8,7 +8,7 @@ use bij_core::{ActiveState, ExperimentId, LoadState, SubState};
 
 use crate::bus::call;
 use crate::error::Operation;
-use crate::job::{JobKind, JobMode, JobRequest, JobSuccess};
+use crate::job::{JobKind, JobRequest, JobSuccess};
 use crate::manager::{Manager, is_refused_by_condition};
 use crate::properties::UnitProperties;
 use crate::{ManagerError, UnitName};
@@ -87,26 +87,11 @@ async fn run_start_job(
     request: JobRequest<'_>,
     kind: JobKind,
 ) -> Result<Started, UnitError> {
-    let proxy = manager.bus().manager().await?;
     let unit = &UnitName::from_experiment(id);
-    let pin = Operation::on("pin", unit);
-    // systemd unloads a unit that is down again at once, and with it the result. A reference keeps it loaded
-    // until the result is read. The calls are sent in the order in which they are polled here.
-    let (reset, pinned, given) = tokio::join!(
-        biased;
-        manager.reset_failed(unit),
-        call(pin.clone(), proxy.ref_unit(unit.as_str())),
-        request.send(kind, JobMode::Replace),
-    );
-    // A caller may lack the right to reset the unit: then the start limit stands. Without the right to
-    // reference the unit, the result is less exact.
-    drop(reset);
-    let result = match given {
-        Ok(job) => request.wait(kind, &job).await,
-        Err(error) => Err(error),
-    };
-    let started = match result {
-        Err(error) => Err(with_reason(manager, unit, error.into()).await),
+    // A caller may lack the right to reset the unit: then the start limit stands.
+    let reset = async { drop(manager.reset_failed(unit).await) };
+    let read = async |ended| match ended {
+        Err(error) => Err(with_reason(manager, unit, UnitError::from(error)).await),
         // An older systemd returns this result where a newer one returns `done`.
         Ok(JobSuccess::Skipped) => match read_result(manager, unit).await {
             Ok(properties) => skip_result(id, &properties),
@@ -117,11 +102,7 @@ async fn run_start_job(
             Err(error) => Err(error.into()),
         },
     };
-    if pinned.is_ok() {
-        // If this fails, the reference ends with the connection.
-        let _ = call(pin, proxy.unref_unit(unit.as_str())).await;
-    }
-    started
+    manager.run_pinned(unit, request, kind, reset, read).await?
 }
 
 /// Returns the result of a start whose job succeeded: up, or skipped by a condition.

@@ -245,11 +245,10 @@ mod tests {
 
         async fn status(&self, id: &ExperimentId) -> Result<UnitStatus, UnitError> {
             let is_signalled = self.1.elapsed() >= self.2;
-            Ok(UnitStatus {
-                active_state: ActiveState::Deactivating,
-                sub_state: if is_signalled { SubState::StopSigterm } else { SubState::Stop },
-                ..UnitStatus::down(id.clone())
-            })
+            let mut status = UnitStatus::down(id.clone());
+            status.active_state = ActiveState::Deactivating;
+            status.sub_state = if is_signalled { SubState::StopSigterm } else { SubState::Stop };
+            Ok(status)
         }
     }
 

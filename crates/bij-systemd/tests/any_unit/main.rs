@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod contract;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
