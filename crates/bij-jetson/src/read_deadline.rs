@@ -188,13 +188,13 @@ mod tests {
             freed.recv().unwrap_err();
         });
         let thread = receiver.recv().unwrap();
-        // // The thread falls asleep when it reaches `recv`.
+        // The thread falls asleep when it reaches `recv`.
         while is_runnable(thread) {
             thread::yield_now();
         }
         drop(free);
         sleeper.join().unwrap();
-        // // `join` returns when the thread's memory is freed, a moment before it leaves /proc.
+        // `join` returns when the thread's memory is freed, a moment before it leaves /proc.
         while is_runnable(thread) {
             thread::yield_now();
         }

@@ -156,7 +156,7 @@ mod tests {
             ("INVOCATION_ID", "07070707070707070707070707070707"),
         ];
         for identifier in ["systemd", "bij-hook", "brain-experiment-x"] {
-            // // A process chooses its own name.
+            // A process chooses its own name.
             for (uid, unit) in [("1001", "session-3.scope"), ("1001", "user@1001.service")] {
                 let own = [
                     ("SYSLOG_IDENTIFIER", identifier),

@@ -114,7 +114,7 @@ fn new_lines_are_recognised_by_the_monotonic_clock() {
     let (old, new) = (record_at("old", 1), record_at("new", u64::MAX / 2));
     let script = format!(r#"case "$*" in *--follow*) echo '{old}'; echo '{new}';; esac"#);
     let query = JournalQuery { newest: Some(0), follow: true, ..JournalQuery::default() };
-    // // As if the time of day had been set back since.
+    // As if the time of day had been set back since.
     let later = Timestamp::from_micros(i64::MAX);
     let lines = journal(dir.path(), &script).lines(&query, later).unwrap();
     let texts: Vec<_> = lines.map(|line| line.unwrap().text).collect();
