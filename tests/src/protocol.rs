@@ -41,6 +41,9 @@ impl Lane {
     /// that is emulated.
     pub const CONTAINER: &[Self] = &[Self::Machine];
 
+    /// A container and one emulated machine, for long scenarios in which the version of control groups does not matter.
+    pub const ONE_VM: &[Self] = &[Self::Machine, Self::VmV2];
+
     /// The lanes whose kernel holds units to their limits.
     pub const VM: &[Self] = &[Self::VmV2, Self::VmV1];
 }

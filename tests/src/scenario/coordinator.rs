@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("coordinator_refuses_strangers", Lane::CONTAINER, refuses_strangers),
     Scenario {
         time_limit: Duration::from_secs(180),
-        ..Scenario::new("coordinator_thirty_at_boot", Lane::ALL, thirty_at_boot)
+        ..Scenario::new("coordinator_thirty_at_boot", Lane::ONE_VM, thirty_at_boot)
     },
 ];
 

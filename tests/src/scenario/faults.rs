@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("coordinator_says_when_the_disk_is_full", Lane::CONTAINER, disk_is_full),
     Scenario {
         time_limit: Duration::from_secs(180),
-        ..Scenario::new("coordinator_keeps_its_order", Lane::ALL, keeps_its_order)
+        ..Scenario::new("coordinator_keeps_its_order", Lane::ONE_VM, keeps_its_order)
     },
 ];
 

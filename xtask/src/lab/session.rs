@@ -22,7 +22,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(30);
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 
 /// A machine as a whole, whatever its scenarios are allowed.
-const MACHINE_LIMIT: Duration = Duration::from_secs(35 * 60);
+const MACHINE_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// So many boots may fail to bring up the agent, or end in mid-scenario, before the machine is given up.
 const FAILED_BOOTS: u32 = 3;
