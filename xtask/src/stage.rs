@@ -8,6 +8,7 @@
 //! | `examples/definitions/*`, `examples/python/*` | `usr/share/brain-in-jar/examples/` |
 //! | `README.md` and its like, `LICENSE-*`, `docs/**` | `usr/share/doc/bij/`, where their links still lead |
 //! | `units/**` | the same path below the tree's root |
+//! | what the program `bij-manpages` writes | `usr/share/man/man1/` |
 //! | what `bij completions` prints | where bash, zsh and fish look for it below `usr/share/` |
 //!
 //! A file below `units/` lies at its final path already: `units/usr/lib/systemd/system/brain.slice`
@@ -21,6 +22,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::architecture::Architecture;
 use crate::shell;
 use crate::workspace::{self, Metadata};
 
@@ -49,8 +51,8 @@ const COMPLETIONS: &[(&str, &str)] = &[
 pub(crate) enum Linking {
     /// This host's.
     Native,
-    /// The oldest that any of the laboratory's distributions has.
-    Portable,
+    /// The oldest that any of the laboratory's distributions has, for this processor.
+    Portable(Architecture),
 }
 
 /// The profile of Cargo.toml that programs are built in.
@@ -93,11 +95,7 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
     for (_, program, to) in &programs {
         install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
     }
-    for (shell, path) in COMPLETIONS {
-        let bij = directory.join("usr/bin/bij");
-        let script = shell::read(Command::new(bij).args(["completions", shell]))?;
-        write(&directory.join(path), &script)?;
-    }
+    write_generated(linking, profile, &metadata, directory)?;
     let root = workspace::root();
     mirror(&root.join("units"), directory)?;
     for part in ["definitions", "python"] {
@@ -121,6 +119,38 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
     open_directories(directory)
 }
 
+/// Writes what is generated from the command line: completions and manual pages. They are the same for every
+/// processor, and made by programs that run here.
+fn write_generated(
+    linking: Linking,
+    profile: Profile,
+    metadata: &Metadata,
+    directory: &Path,
+) -> Result<()> {
+    let linking = match linking {
+        Linking::Native => Linking::Native,
+        Linking::Portable(_) => Linking::Portable(Architecture::HOST),
+    };
+    let programs = build_programs(linking, profile, metadata, &["bij-cli"])?;
+    for (shell, path) in COMPLETIONS {
+        let bij = programs.join("bij");
+        let script = shell::read(Command::new(bij).args(["completions", shell]))?;
+        write(&directory.join(path), &script)?;
+    }
+    let pages = directory.join("usr/share/man/man1");
+    fs::create_dir_all(&pages)?;
+    shell::run_quietly(Command::new(programs.join("bij-manpages")).arg(&pages))?;
+    for page in fs::read_dir(&pages)? {
+        compress(&page?.path())?;
+    }
+    Ok(())
+}
+
+/// Compresses a document as Debian does, without a time in it.
+pub(crate) fn compress(path: &Path) -> Result<()> {
+    shell::run_quietly(Command::new("gzip").args(["-9", "--no-name", "--force"]).arg(path))
+}
+
 /// Lays out in `directory` what lies staged in another one.
 pub(crate) fn copy(staged: &Path, directory: &Path) -> Result<()> {
     clear(directory)?;
@@ -136,9 +166,9 @@ pub(crate) fn build_programs(
     packages: &[&str],
 ) -> Result<PathBuf> {
     let mut command = shell::cargo();
-    let directory = if linking == Linking::Portable {
-        crate::lab::portable::prepare(&mut command)?;
-        metadata.target_directory.join(crate::lab::portable::TARGET).join(profile.name())
+    let directory = if let Linking::Portable(architecture) = linking {
+        crate::lab::portable::prepare(&mut command, architecture)?;
+        metadata.target_directory.join(architecture.target()).join(profile.name())
     } else {
         command.arg("build");
         metadata.target_directory.join(profile.name())
@@ -170,7 +200,7 @@ pub(crate) fn build_tests(linking: Linking, package: &str) -> Result<Vec<TestPro
             cargo.arg("test");
             cargo
         }
-        Linking::Portable => crate::lab::portable::test()?,
+        Linking::Portable(_) => crate::lab::portable::test()?,
     };
     command.args([
         "--quiet",

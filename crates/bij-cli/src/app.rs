@@ -15,6 +15,11 @@ use crate::error::{CliError, Kind};
 use crate::terminal::Terminal;
 use crate::view::for_terminal;
 
+/// Returns the description of the command line, from which manual pages are made.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Executes the command line and returns the exit code; docs/cli.md lists the codes.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();

@@ -28,4 +28,4 @@ mod time_arg;
 mod units;
 mod view;
 
-pub use app::main;
+pub use app::{command, main};

@@ -40,10 +40,9 @@ pub(super) struct Loaded {
 impl Payload {
     /// Builds and stages everything, or takes what is staged already, and adds the agent.
     pub(super) fn build(linking: Linking, wishes: Wishes<'_>, directory: &Path) -> Result<Self> {
-        let tree = directory.join(if linking == Linking::Portable {
-            "payload-portable"
-        } else {
-            "payload"
+        let tree = directory.join(match linking {
+            Linking::Native => "payload",
+            Linking::Portable(_) => "payload-portable",
         });
         // Tests execute some programs by the path where they were built, wherever that is.
         if tree.exists() {
