@@ -4,6 +4,7 @@ mod board;
 mod change_runs;
 mod change_units;
 mod check;
+mod doctor;
 mod edit;
 mod events;
 mod groups;
@@ -163,6 +164,8 @@ pub(crate) enum Command {
     StopAll,
     /// Check definitions and list all errors, each with file, line and key
     Check(CheckArgs),
+    /// Check this machine and the installation of bij, and name the command that corrects each fault
+    Doctor,
     /// Show temperatures, clocks and load of this machine, or of the one captured in --root
     Board(BoardArgs),
     /// List the power modes of this board, or switch the mode
@@ -216,6 +219,7 @@ pub(crate) async fn dispatch(command: Command, context: &Context) -> Result<Exit
         Command::History(args) => history::history(context, &args).await?,
         Command::Logs(args) => logs::logs(context, &args).await?,
         Command::Check(args) => check::check(context, &args)?,
+        Command::Doctor => doctor::doctor(context).await?,
         Command::Board(args) => board::board(context, &args).await?,
         Command::Power(args) => power::power(context, &args).await?,
         Command::Simulate(args) => simulate::simulate(context, &args)?,

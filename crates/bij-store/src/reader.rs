@@ -70,6 +70,20 @@ impl Reader {
         Ok(histories.get(experiment).attempt(key).cloned())
     }
 
+    /// Checks the whole database file (<https://www.sqlite.org/pragma.html#pragma_quick_check>), and returns the first
+    /// faults; none is a sound file. It reads every page.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it could not be read.
+    pub fn faults(&self) -> Result<Vec<String>, LedgerError> {
+        self.database.query(|connection| {
+            let mut statement = connection.prepare("PRAGMA quick_check(5)")?;
+            let faults: Result<Vec<String>, _> =
+                statement.query_map([], |row| row.get(0))?.collect();
+            Ok(faults?.into_iter().filter(|text| text != "ok").collect())
+        })
+    }
+
     /// Reads the next piece of a scan, `at_most` attempts; an empty one is the end.
     ///
     /// Attempts that are opened meanwhile come in a later piece, and the same piece is the same before
