@@ -310,11 +310,11 @@ impl Manager {
         let unit = service.name();
         let request = JobRequest::subscribe(self.bus(), unit).await?;
         let job = self.send_transient(unit, &properties).await?;
-        let success = match request.wait(JobKind::Start, &job).await {
-            Err(ManagerError::Job { result: JobResult::Failed, .. }) => JobSuccess::Done,
-            result => result?,
+        let (success, is_failed) = match request.wait(JobKind::Start, &job).await {
+            Err(ManagerError::Job { result: JobResult::Failed, .. }) => (JobSuccess::Done, true),
+            result => (result?, false),
         };
-        let started = self.started(unit, success).await?;
+        let started = StartedUnit { is_failed, ..self.started(unit, success).await? };
         Ok(TransientUnit::new(self.clone(), unit.clone(), started, is_referenced))
     }
 

@@ -21,6 +21,9 @@ pub struct StartedUnit {
     pub sub_state: SubState,
     /// Whether a condition of the unit did not allow the start (`Condition…=`, `ExecCondition=`), which is no failure.
     pub is_skipped: bool,
+    /// Whether the start failed, as of a program that cannot be executed. Only of a transient service, whose end has the
+    /// cause; a failed start of any other unit is an error.
+    pub is_failed: bool,
 }
 
 const OF_UNIT: [&str; 5] =
@@ -99,6 +102,7 @@ impl Manager {
             active_state: properties.active_state(),
             sub_state: properties.sub_state(),
             is_skipped: job == JobSuccess::Skipped || is_refused_by_condition(&properties),
+            is_failed: false,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bij_core::port::{Started, UnitError, UnitManager, UnitRestrainer};
 use bij_core::{
-    ActiveState, CpuQuota, Exit, ExperimentId, Limit, Outcome, Percent, TimeSpan, UnitStatus,
+    ActiveState, CpuQuota, ExperimentId, Limit, Outcome, Percent, TimeSpan, UnitStatus,
 };
 use bij_sim::contract::{Behaviour, UnitLab, unit_manager_contract, unit_restrainer_contract};
 use bij_systemd::{
@@ -64,10 +64,9 @@ impl UnitManager for TransientUnits {
         self.manager.reset_failed(&unit(id)).await?;
         self.release(id).await?;
         let started = self.manager.start_transient(&service(id, behaviour)).await?;
+        let is_failed = started.started().is_failed;
         self.held.lock().unwrap().insert(id.clone(), started);
-        // A program that cannot be executed is restarted like one that crashes.
-        let details = self.details(id).await?;
-        if !details.exit.is_some_and(Exit::is_systemd_status) {
+        if !is_failed {
             return Ok(Started::Up);
         }
         let (verb, result, reason) = ("start", "failed".to_owned(), None);
