@@ -95,7 +95,7 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
     for (_, program, to) in &programs {
         install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
     }
-    write_generated(linking, profile, &metadata, directory)?;
+    write_generated(linking, profile, &metadata, &packages, directory)?;
     let root = workspace::root();
     mirror(&root.join("units"), directory)?;
     for part in ["definitions", "python"] {
@@ -125,13 +125,15 @@ fn write_generated(
     linking: Linking,
     profile: Profile,
     metadata: &Metadata,
+    packages: &[&str],
     directory: &Path,
 ) -> Result<()> {
     let linking = match linking {
         Linking::Native => Linking::Native,
         Linking::Portable(_) => Linking::Portable(Architecture::HOST),
     };
-    let programs = build_programs(linking, profile, metadata, &["bij-cli"])?;
+    // Together with the other packages: alone, it would be built anew, with fewer features of its neighbours.
+    let programs = build_programs(linking, profile, metadata, packages)?;
     for (shell, path) in COMPLETIONS {
         let bij = programs.join("bij");
         let script = shell::read(Command::new(bij).args(["completions", shell]))?;
