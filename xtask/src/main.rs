@@ -1,7 +1,6 @@
 //! Every chore of the project: `cargo xtask --help`.
 //!
 //! - `stage` lays out the installed tree ([`stage`]).
-//! - `dist` writes the packages of a release ([`mod@dist`]).
 //! - `test` runs the three lanes of the laboratory ([`mod@test`], [`lab`]).
 //! - `demo` runs the example experiments side by side ([`demo`]).
 //! - `bench` measures the queue beside those of others ([`mod@bench`]).
@@ -19,7 +18,6 @@ mod arrows;
 mod bench;
 mod ci;
 mod demo;
-mod dist;
 mod fuzz;
 mod lab;
 mod package;
@@ -51,8 +49,6 @@ enum Chore {
         /// Made if it is not there; what a former run laid out in it is replaced
         directory: PathBuf,
     },
-    /// Writes the packages of a release into DIR
-    Dist(dist::Options),
     /// Runs the tests: unit and contract, in a booted machine, in an emulated machine
     Test(test::Options),
     /// Builds all and runs the three example experiments side by side until their end
@@ -88,7 +84,6 @@ fn main() -> ExitCode {
 fn carry_out(chore: Chore) -> anyhow::Result<()> {
     match chore {
         Chore::Stage { directory } => stage::stage(&directory),
-        Chore::Dist(options) => dist::dist(&options),
         Chore::Test(options) => test::test(&options),
         Chore::Demo => demo::demo(),
         Chore::Bench(options) => bench::bench(&options),
