@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Scenario;
-use crate::bij::{define_script, history, render_all, systemctl, wait_for_ended, wait_for_line};
+use crate::bij::{
+    define_script, history, render_all, systemctl, unit, wait_for_ended, wait_for_line,
+};
 use crate::check::{Failure, ensure, ensure_eq};
 use crate::command::{run, sh};
 use crate::guest::{Guest, Next};
 use crate::protocol::Lane;
-use crate::steps::write;
+use crate::steps::{property, write};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_code_and_signal", Lane::CONTAINER, by_code_and_signal),
@@ -22,7 +24,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new("death_by_time_limit", Lane::CONTAINER, by_time_limit),
     Scenario::new("death_by_stop_timeout", Lane::CONTAINER, by_stop_timeout),
     Scenario::new("death_with_a_child_left_behind", Lane::CONTAINER, with_a_child_left_behind),
-    Scenario::new("death_after_a_flood", Lane::CONTAINER, after_a_flood),
+    Scenario {
+        time_limit: Duration::from_secs(120),
+        ..Scenario::new("death_after_a_flood", Lane::CONTAINER, after_a_flood)
+    },
     Scenario::new("death_of_work_in_the_background", Lane::ALL, of_work_in_the_background),
     Scenario::new("death_before_the_start", Lane::CONTAINER, before_the_start),
     Scenario {
@@ -46,20 +51,31 @@ const FALLS_SILENT: &str = "exec python3 -c '\
         s.send(b\"READY=1\\nSTATUS=looking around\")\n\
         time.sleep(600)'";
 
-/// Prints a flood of progress at once, works for some seconds, and dies of an exception.
+/// Prints a flood of progress at once, works until journald has taken it from its buffer even on a slow host, and dies of
+/// an exception.
 const FLOODS: &str = "exec python3 -c '\
         import sys, time\n\
         for i in range(200000): print(\"step %d loss 0.1234 lr 1e-4\" % i)\n\
         sys.stdout.flush()\n\
-        time.sleep(3)\n\
+        time.sleep(20)\n\
         raise RuntimeError(\"the line that matters\")'";
 
 /// Starts it, waits for its one attempt to end, and returns that attempt.
 fn die(guest: &Guest, id: &str, script: &str, rest: &str) -> Result<Value, Failure> {
+    start(id, script, rest)?;
+    only_attempt(guest, id)
+}
+
+fn start(id: &str, script: &str, rest: &str) -> Result<(), Failure> {
     define_script(id, script, rest)?;
     render_all()?;
     // Whether the start job itself fails depends on how fast it dies.
     systemctl("start", id)?;
+    Ok(())
+}
+
+/// Waits for the one attempt of an experiment to end, and returns it.
+fn only_attempt(guest: &Guest, id: &str) -> Result<Value, Failure> {
     let mut rows = wait_for_ended(guest, id, 1)?;
     ensure_eq!(rows.len(), 1, "attempts of {id}");
     rows.pop().ok_or(Failure::new("no attempt"))
@@ -291,7 +307,11 @@ fn three_times_when_new(guest: &Guest) -> Result<Next, Failure> {
 /// that journald has dropped are told.
 fn after_a_flood(guest: &Guest) -> Result<Next, Failure> {
     let id = "death_flood";
-    let attempt = die(guest, id, FLOODS, ONCE)?;
+    start(id, FLOODS, ONCE)?;
+    guest.wait_for("the end of the flood", Duration::from_secs(60), || {
+        Ok((property(&unit(id), "ActiveState")? == "failed").then_some(()))
+    })?;
+    let attempt = only_attempt(guest, id)?;
     ensure_cause(&attempt, "exit")?;
     let kept = attempt["evidence"]["last_lines"].to_string();
     ensure!(kept.contains("the line that matters"), "the last lines in {attempt}");
