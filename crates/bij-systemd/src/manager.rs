@@ -186,7 +186,15 @@ impl Manager {
     /// # Errors
     /// [`ManagerError::Job`] if the job failed, otherwise the manager's error.
     pub async fn stop(&self, unit: &UnitName) -> Result<JobSuccess, ManagerError> {
-        self.run_job(unit, JobKind::Stop, JobMode::default()).await
+        let stop = || self.run_job(unit, JobKind::Stop, JobMode::default());
+        match stop().await {
+            // systemd 257 does not stop a frozen unit; older ones thaw it.
+            Err(ManagerError::Job { result, .. }) if result.as_str() == "frozen" => {
+                self.thaw(unit).await?;
+                stop().await
+            }
+            stopped => stopped,
+        }
     }
 
     /// Restarts a unit if it is up, and waits until it is up again.

@@ -27,7 +27,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 fn any_unit_is_managed(_: &Guest) -> Result<Next, Failure> {
     let tests =
         run_for(TIME_LIMIT, "/usr/lib/bij-lab/any-unit", ["--ignored", "--test-threads=1"])?;
-    tests.success()?.says("10 passed")?;
+    tests.success()?.says("9 passed")?;
     Ok(Next::Done)
 }
 

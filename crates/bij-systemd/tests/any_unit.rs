@@ -4,8 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod contract;
-
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
