@@ -6,11 +6,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::suite::cache_directory;
-use crate::architecture::Architecture;
 use crate::shell;
 
+/// What such programs are built for.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// The oldest C library among our suites (bullseye's).
-pub(crate) const GLIBC: &str = "2.31";
+const GLIBC: &str = "2.31";
 
 /// The version of the C library that this host links against, as (major, minor).
 pub(super) fn host_glibc() -> Option<(u32, u32)> {
@@ -22,14 +24,13 @@ pub(super) fn host_glibc() -> Option<(u32, u32)> {
 /// The tools, from the Python Package Index, in versions that were tried together.
 const TOOLS: [&str; 2] = ["ziglang==0.17.1", "cargo-zigbuild==0.24.0"];
 
-/// Makes of `cargo` a command that builds for this processor against the oldest C library.
+/// Makes of `cargo` a command that builds against the oldest C library.
 ///
 /// # Errors
 ///
-/// When the linker or the standard library is neither cached nor can be fetched.
-pub(crate) fn prepare(cargo: &mut Command, architecture: Architecture) -> Result<()> {
-    architecture.provide_standard_library()?;
-    with_tools(cargo)?.args(["zigbuild", "--target", &target(architecture)]);
+/// When the linker is neither cached nor can be fetched.
+pub(crate) fn prepare(cargo: &mut Command) -> Result<()> {
+    with_tools(cargo)?.args(["zigbuild", "--target", &target()]);
     Ok(())
 }
 
@@ -40,13 +41,13 @@ pub(crate) fn prepare(cargo: &mut Command, architecture: Architecture) -> Result
 /// As [`prepare`].
 pub(crate) fn test() -> Result<Command> {
     let mut command = Command::new(provide()?.join("bin/cargo-zigbuild"));
-    with_tools(&mut command)?.args(["test", "--target", &target(Architecture::HOST)]);
+    with_tools(&mut command)?.args(["test", "--target", &target()]);
     command.current_dir(crate::workspace::root());
     Ok(command)
 }
 
-fn target(architecture: Architecture) -> String {
-    format!("{}.{GLIBC}", architecture.target())
+fn target() -> String {
+    format!("{TARGET}.{GLIBC}")
 }
 
 fn with_tools(command: &mut Command) -> Result<&mut Command> {

@@ -7,7 +7,6 @@ use anyhow::{Result, anyhow};
 use bij_e2e::Lane;
 
 use super::image::{self, Image};
-use crate::architecture::Architecture;
 use crate::stage::Linking;
 
 /// A Debian release, and what differs in it.
@@ -60,7 +59,7 @@ impl Suite {
     /// How programs that are to start in it must be linked.
     pub(crate) fn linking(&self) -> Linking {
         match super::portable::host_glibc() {
-            Some(host) if host > self.glibc => Linking::Portable(Architecture::HOST),
+            Some(host) if host > self.glibc => Linking::Portable,
             Some(_) | None => Linking::Native,
         }
     }

@@ -49,16 +49,11 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
         // Of many stale starts, one reloads for all whose drop-ins are written by then: each writes its own before it
         // waits for the lock. The lock is held until this function returns, and the kernel releases it if the hook is
         // killed.
-        if !self.is_loaded(id, desired.as_ref())? {
-            self.write_or_remove_drop_in(id, desired.as_ref())?;
-        }
+        self.write_unless_loaded(id, desired.as_ref())?;
         let lock = lock(&self.host.layout().runtime().join("render.lock"));
         let _lock = logged(lock, "cannot lock render.lock; reloading without it");
         let desired = self.desired_unit(id)?;
-        let is_loaded = self.is_loaded(id, desired.as_ref())?;
-        if !is_loaded {
-            self.write_or_remove_drop_in(id, desired.as_ref())?;
-        }
+        let is_loaded = self.write_unless_loaded(id, desired.as_ref())?;
         if devices_came || !is_loaded {
             log::info!(
                 BIJ_EXPERIMENT:% = id, BIJ_EVENT = "reload";
@@ -84,6 +79,19 @@ impl<D: DefinitionSource, L: Ledger, M: HookManager, J: HookJournal> HookContext
         desired: Option<&DesiredUnit>,
     ) -> Result<bool, BeginError> {
         Ok(self.manager.facts(id)?.stamp.as_deref() == stamp(desired))
+    }
+
+    /// Writes or removes the drop-in, unless the service manager has loaded this state of the unit. Returns whether it has.
+    fn write_unless_loaded(
+        &self,
+        id: &ExperimentId,
+        desired: Option<&DesiredUnit>,
+    ) -> Result<bool, BeginError> {
+        let is_loaded = self.is_loaded(id, desired)?;
+        if !is_loaded {
+            self.write_or_remove_drop_in(id, desired)?;
+        }
+        Ok(is_loaded)
     }
 
     /// Writes the drop-in that the definition describes, or removes it without one.

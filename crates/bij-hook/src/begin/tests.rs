@@ -205,14 +205,20 @@ fn an_unreadable_definition_is_not_an_invalid_definition() {
     assert!(!no_command.is_final, "{no_command:?}");
 }
 
-#[test]
-fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
+/// A machine whose unit is stale, and the lock that another start holds while it reloads.
+fn stale_while_another_reloads() -> (TestMachine, fs::File) {
     let machine = TestMachine::new();
     machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
     *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
     machine.manager.render(Some("s2"));
     let lock = fs::File::create(machine.path("run/brain-in-jar/render.lock")).unwrap();
     lock.lock().unwrap();
+    (machine, lock)
+}
+
+#[test]
+fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
+    let (machine, _lock) = stale_while_another_reloads();
     let started = std::time::Instant::now();
     machine.begin_and_read(&machine.new_invocation());
     assert!(started.elapsed() < std::time::Duration::from_secs(20));
@@ -220,12 +226,7 @@ fn a_start_that_hangs_with_the_lock_delays_others_only_briefly() {
 
 #[test]
 fn a_start_that_waits_for_the_reload_of_another_has_written_its_drop_in() {
-    let machine = TestMachine::new();
-    machine.definitions.0.lock().unwrap().as_mut().unwrap().1 = "s2".to_owned();
-    *machine.manager.stamp.borrow_mut() = Some("s1".to_owned());
-    machine.manager.render(Some("s2"));
-    let lock = fs::File::create(machine.path("run/brain-in-jar/render.lock")).unwrap();
-    lock.lock().unwrap();
+    let (machine, lock) = stale_while_another_reloads();
     let drop_in = machine.host.layout().drop_in(&machine.id);
     let other_start = std::thread::spawn(move || {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
