@@ -13,7 +13,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to a person")]
 
-mod architecture;
 mod arrows;
 mod bench;
 mod ci;

@@ -22,7 +22,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::architecture::Architecture;
 use crate::shell;
 use crate::workspace::{self, Metadata};
 
@@ -51,8 +50,8 @@ const COMPLETIONS: &[(&str, &str)] = &[
 pub(crate) enum Linking {
     /// This host's.
     Native,
-    /// The oldest that any of the laboratory's distributions has, for this processor.
-    Portable(Architecture),
+    /// The oldest that any of the laboratory's distributions has.
+    Portable,
 }
 
 /// The profile of Cargo.toml that programs are built in.
@@ -95,7 +94,7 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
     for (_, program, to) in &programs {
         install(&programs_directory.join(program), &directory.join(to).join(program), 0o755)?;
     }
-    write_generated(linking, profile, &metadata, &packages, directory)?;
+    write_generated(&programs_directory, directory)?;
     let root = workspace::root();
     mirror(&root.join("units"), directory)?;
     for part in ["definitions", "python"] {
@@ -119,21 +118,8 @@ pub(crate) fn stage_with(linking: Linking, profile: Profile, directory: &Path) -
     open_directories(directory)
 }
 
-/// Writes what is generated from the command line: completions and manual pages. They are the same for every
-/// processor, and made by programs that run here.
-fn write_generated(
-    linking: Linking,
-    profile: Profile,
-    metadata: &Metadata,
-    packages: &[&str],
-    directory: &Path,
-) -> Result<()> {
-    let linking = match linking {
-        Linking::Native => Linking::Native,
-        Linking::Portable(_) => Linking::Portable(Architecture::HOST),
-    };
-    // Together with the other packages: alone, it would be built anew, with fewer features of its neighbours.
-    let programs = build_programs(linking, profile, metadata, packages)?;
+/// Writes what is generated from the command line, by the programs in this directory: completions and manual pages.
+fn write_generated(programs: &Path, directory: &Path) -> Result<()> {
     for (shell, path) in COMPLETIONS {
         let bij = programs.join("bij");
         let script = shell::read(Command::new(bij).args(["completions", shell]))?;
@@ -143,13 +129,15 @@ fn write_generated(
     fs::create_dir_all(&pages)?;
     shell::run_quietly(Command::new(programs.join("bij-manpages")).arg(&pages))?;
     for page in fs::read_dir(&pages)? {
-        compress(&page?.path())?;
+        let page = page?.path();
+        fs::set_permissions(&page, fs::Permissions::from_mode(0o644))?;
+        compress(&page)?;
     }
     Ok(())
 }
 
 /// Compresses a document as Debian does, without a time in it.
-pub(crate) fn compress(path: &Path) -> Result<()> {
+fn compress(path: &Path) -> Result<()> {
     shell::run_quietly(Command::new("gzip").args(["-9", "--no-name", "--force"]).arg(path))
 }
 
@@ -168,9 +156,9 @@ pub(crate) fn build_programs(
     packages: &[&str],
 ) -> Result<PathBuf> {
     let mut command = shell::cargo();
-    let directory = if let Linking::Portable(architecture) = linking {
-        crate::lab::portable::prepare(&mut command, architecture)?;
-        metadata.target_directory.join(architecture.target()).join(profile.name())
+    let directory = if linking == Linking::Portable {
+        crate::lab::portable::prepare(&mut command)?;
+        metadata.target_directory.join(crate::lab::portable::TARGET).join(profile.name())
     } else {
         command.arg("build");
         metadata.target_directory.join(profile.name())
@@ -202,7 +190,7 @@ pub(crate) fn build_tests(linking: Linking, package: &str) -> Result<Vec<TestPro
             cargo.arg("test");
             cargo
         }
-        Linking::Portable(_) => crate::lab::portable::test()?,
+        Linking::Portable => crate::lab::portable::test()?,
     };
     command.args([
         "--quiet",

@@ -25,7 +25,6 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use bij_e2e::{Lane, Plan, Scenario};
 
-use crate::architecture::Architecture;
 use crate::stage::Linking;
 use crate::workspace::Metadata;
 use machine::Machine;
@@ -117,7 +116,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
         }
     }
     let native = payload_for(jobs, Linking::Native, wishes, &directory)?;
-    let portable = payload_for(jobs, Linking::Portable(Architecture::HOST), wishes, &directory)?;
+    let portable = payload_for(jobs, Linking::Portable, wishes, &directory)?;
     let queue = Mutex::new(jobs.iter());
     let tally = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -127,7 +126,7 @@ pub(crate) fn run(jobs: &[Job], wishes: Wishes<'_>) -> Result<Tally> {
                 while let Some(job) = next() {
                     let payload = match job.suite.linking() {
                         Linking::Native => &native,
-                        Linking::Portable(_) => &portable,
+                        Linking::Portable => &portable,
                     };
                     let counted = payload
                         .as_ref()

@@ -42,7 +42,7 @@ impl Payload {
     pub(super) fn build(linking: Linking, wishes: Wishes<'_>, directory: &Path) -> Result<Self> {
         let tree = directory.join(match linking {
             Linking::Native => "payload",
-            Linking::Portable(_) => "payload-portable",
+            Linking::Portable => "payload-portable",
         });
         // Tests execute some programs by the path where they were built, wherever that is.
         if tree.exists() {
