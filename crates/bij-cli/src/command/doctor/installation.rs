@@ -3,15 +3,13 @@
 use bij_core::port::{DefinitionSource as _, UnitManager as _};
 use bij_core::{ActiveState, ExperimentId, LoadState};
 use bij_jetson::Hardware;
+use bij_systemd::experiment::SystemdVersion;
 use bij_systemd::{Manager, ManagerAddress, UnitDetails, UnitName};
 use nix::unistd::Group;
 
 use super::Check;
 use crate::context::Context;
 use crate::scope::Scope;
-
-/// The oldest systemd that bij is for.
-const OLDEST_SYSTEMD: u32 = 245;
 
 const COORDINATOR: &str = "brain-experiment-coordinator.service";
 
@@ -69,13 +67,14 @@ async fn units(manager: &Manager) -> Vec<Check> {
 
 fn systemd(version: &str) -> Check {
     const NAME: &str = "systemd";
+    let SystemdVersion(oldest) = SystemdVersion::OLDEST;
     let number =
         version.split(|c: char| !c.is_ascii_digit()).find_map(|part| part.parse::<u32>().ok());
     match number {
-        Some(number) if number >= OLDEST_SYSTEMD => Check::ok(NAME, format!("version {version}")),
+        Some(number) if number >= oldest => Check::ok(NAME, format!("version {version}")),
         _ => Check::failure(
             NAME,
-            format!("version {version} is older than {OLDEST_SYSTEMD}"),
+            format!("version {version} is older than {oldest}"),
             "take a newer release of the distribution",
         ),
     }
